@@ -33,19 +33,21 @@ def _routes() -> Iterator[tuple[str, str]]:
 
 
 ROUTES = sorted(_routes())
-OF_ONE_THING = [(method, path) for method, path in ROUTES if "{" in path]
+OF_ONE_THING = [
+    (method, path) for method, path in ROUTES if "{" in path and path != "/v1/agents/{name}"
+]
 LISTS = [
     (method, path)
     for method, path in ROUTES
     if "{" not in path and method == "GET" and path != "/v1/me"
 ]
 # Routes of the Runs API that are not about a project.
-WITHOUT_PROJECT = {("GET", "/v1/me")}
+WITHOUT_PROJECT = {("GET", path) for path in ("/v1/me", "/v1/agents", "/v1/agents/{name}")}
 # Every valid key can read these, also one without scopes.
 WITHOUT_SCOPE = {("GET", "/v1/me")}
 SCOPED = [route for route in ROUTES if route not in WITHOUT_SCOPE]
 # Lists with the same content for every project.
-CATALOGS = {f"{BASE_PATH}/personas", f"{BASE_PATH}/routes"}
+CATALOGS = {"/v1/agents", f"{BASE_PATH}/personas", f"{BASE_PATH}/routes"}
 # Bodies of routes that otherwise report a missing body first.
 BODIES = {
     ("PATCH", f"{BASE_PATH}/threads/{{thread_id}}"): {"title": "Mine"},
@@ -111,6 +113,7 @@ def resources(service: Service) -> dict[str, str]:
         thread_id = threads.thread("Hello")
     return {
         "run_id": service.create({"ticket_subject": "Help!"})["id"],
+        "name": "support_triage",
         "thread_id": thread_id,
         **_webhook_and_delivery(service),
     }

@@ -151,7 +151,7 @@ class Walk:
             *(threads, f"{threads}/{thread_id}", f"{threads}/{thread_id}/messages"),
             *(f"{threads}/{thread_id}/runs", "/threads/v1/runs", f"/threads/v1/runs/{run_id}"),
             *("/threads/v1/personas", "/threads/v1/routes", f"/v1/runs/{run_id}"),
-            "/v1/me",
+            *("/v1/me", "/v1/agents", "/v1/agents/crashes"),
         ):
             self.call("GET", path)
         headers = {"Accept": "text/event-stream"}

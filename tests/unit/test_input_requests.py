@@ -16,7 +16,11 @@ from runyard_service.agents.definitions.input_forms import (
 from runyard_service.agents.definitions.models import AgentDefinition, Limits
 from runyard_service.application.steps.tool_calls.actions import ResolveWithoutCall
 from runyard_service.application.steps.tool_calls.next_action import next_action
-from runyard_service.application.steps.tool_calls.requested_input import RequestInput
+from runyard_service.application.steps.tool_calls.requested_input import (
+    RequestInput,
+    doubt_request,
+    editable_schema,
+)
 from runyard_service.domain.events import Event, NewEvent, assign_sequences
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.steps import CallOrigin, CallPhase, ToolCallState
@@ -248,3 +252,43 @@ def test_sizes_are_bytes_of_utf_8() -> None:
     }
     title = "\u6f22" * (MAX_FORM_BYTES // 3 - 20)
     assert form_issue({"type": "object", "title": title}) is None
+
+
+# --- what a form for an approval needs ---
+
+AMOUNT = {"type": "number", "maximum": 100}
+REFERENCED = {
+    "type": "object",
+    "properties": {"amount": {"$ref": "#/$defs/amount"}, "order_id": {"type": "string"}},
+    "$defs": {"amount": AMOUNT},
+}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "editable", "expected"),
+    [
+        (
+            {"type": "object", "properties": {"amount": AMOUNT, "to": {}}, "required": ["to"]},
+            ["amount"],
+            {"type": "object", "properties": {"amount": AMOUNT}},
+        ),
+        ({"type": "object", "properties": {"amount": AMOUNT}}, [], None),
+        ({"type": "object", "properties": {"amount": AMOUNT}}, ["unknown"], None),
+        ({"type": "object"}, ["amount"], None),
+        (REFERENCED, ["amount"], REFERENCED),
+        (
+            REFERENCED,
+            ["order_id"],
+            {"type": "object", "properties": {"order_id": {"type": "string"}}},
+        ),
+    ],
+    ids=["some", "none editable", "unknown", "none described", "reference", "no reference"],
+)
+def test_an_approval_describes_its_editable_params(
+    parameters: dict[str, Any], editable: list[str], expected: dict[str, Any] | None
+) -> None:
+    assert editable_schema(parameters, editable) == expected
+
+
+def test_an_interrupted_call_is_unsafe() -> None:
+    assert doubt_request("charge", {}).effect == "unsafe"

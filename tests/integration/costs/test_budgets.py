@@ -12,7 +12,7 @@ from runyard.cli.verify_stores import find_run_violations
 from runyard_dev.access_key import ORG_ID, PROJECT_ID
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.stores import Stores
-from runyard_service.agents.definitions.models import Limits
+from runyard_service.agents.definitions.models import HIGHEST_LIMITS, Limits
 from runyard_service.agents.definitions.routes import Route
 from runyard_service.agents.definitions.source import AgentDirectory
 from runyard_service.agents.registry import Registry
@@ -93,13 +93,17 @@ def test_a_run_that_reaches_a_limit_requests_a_higher_limit(
     params = {"limit": name, "used": used, "current_limit": limit, "new_limit": limit * 2}
     assert request["params"] == params
     assert request["editable_params"] == ["new_limit"]
+    assert request["tool"]["name"] == "raise_limit"
+    new_limit = request["params_schema"]["properties"]["new_limit"]
+    assert new_limit["type"] == ("number" if name == "usd" else "integer")
+    assert (new_limit["exclusiveMinimum"], new_limit["maximum"]) == (used, HIGHEST_LIMITS[name])
     assert service.answer(asked, is_approved=True, params={"new_limit": 5000}).status_code == 200
     done = service.wait(run_id, "completed", "failed")
     assert done["status"] == "completed", done
     events = service.events(run_id)
     assert_whole(events)
     created = next(e["data"] for e in events if e["type"] == "approval_request.created")
-    assert created["tool"] == {"name": "raise_limit", "type": "limit"}
+    assert created["tool"] == {"name": "raise_limit", "type": "limit", "effect": "none"}
     assert "tool_call_id" not in created
     assert find_run_violations(stores, run_id) == []
 

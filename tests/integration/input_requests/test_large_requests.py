@@ -19,6 +19,7 @@ def make_request(run: Run, prompt: str, number: int = 1) -> InputRequest:
         id=new_id(),
         run_id=run.id,
         project_id=run.project_id,
+        agent=run.agent,
         sequence=number,
         type="approval_request",
         tool_call_id=new_id(),

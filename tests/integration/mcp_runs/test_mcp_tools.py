@@ -83,6 +83,9 @@ def test_approvals_of_hints_ask_unless_a_tool_only_reads(mcp: McpRuns) -> None:
 def test_edited_arguments_are_checked_by_the_listed_schema(mcp: McpRuns) -> None:
     run = mcp.start([call("charge", text="a"), DONE], approval={"editable": ["text"]})
     mcp.pause(run)
+    [request] = mcp.stores.input_requests.open_of_run(run.id)
+    assert request.params_schema == {"type": "object", "properties": {"text": {"type": "string"}}}
+    assert request.tool == {"name": "charge", "type": "mcp-tool", "effect": "unsafe"}
     with pytest.raises(Exception, match=r"params\.text"):
         mcp.answer(run, is_approved=True, params={"text": 1})
     mcp.answer(run, is_approved=True, params={"text": "b"})

@@ -27,6 +27,9 @@ async def refund(ctx: Context, data: Input) -> Input:
 def test_every_operation_is_in_the_log(code_runs: CodeRuns) -> None:
     run = code_runs.start(refund)
     code_runs.pause(run)
+    [request] = code_runs.stores.input_requests.open_of_run(run.id)
+    assert request.tool == {"name": "approve", "type": "approval", "effect": "none"}
+    assert (request.agent, request.params_schema) == (run.agent, None)
     code_runs.answer(run, is_approved=True, params={"amount": 30})
     code_runs.pause(run)
     code_runs.answer(run, feedback="late")

@@ -332,6 +332,7 @@ def input_request(run: Run) -> InputRequest:
         id=new_id(),
         run_id=run.id,
         project_id=run.project_id,
+        agent=run.agent,
         sequence=3,
         type="human_feedback",
         tool_call_id="call",

@@ -109,6 +109,7 @@ def an_input_request(params: dict[str, Any]) -> InputRequest:
         id=new_id(),
         run_id=new_id(),
         project_id="records",
+        agent="payer@1",
         sequence=3,
         type="approval_request",
         tool_call_id="call",

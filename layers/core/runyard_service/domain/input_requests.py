@@ -19,8 +19,10 @@ RequestState = Literal["open", "answered", "expired", "void"]
 class InputRequest(BaseModel):
     """One input request of a run.
 
-    `sequence` is the sequence of its event. `tool_call_id` is the call that waits for the answer.
-    It is None if the run has reached a limit and the answer can raise it.
+    `agent` and `user_id` are those of the run. `sequence` is the sequence of its event.
+    `tool_call_id` is the call that waits for the answer. It is None if the run has reached a limit
+    and the answer can raise it. `tool` has the `name`, the `type` and the `effect` of what the run
+    does after the answer. `params_schema` is the JSON Schema of the `editable_params`, if known.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -28,12 +30,15 @@ class InputRequest(BaseModel):
     id: str
     run_id: str
     project_id: str
+    agent: str
+    user_id: str | None = None
     sequence: int
     type: RequestType
     tool_call_id: str | None = None
     tool: ToolLabel
     prompt: str
     params: Mapping[str, Any]
+    params_schema: Mapping[str, Any] | None = None
     editable_params: tuple[str, ...] = ()
     created_at: str
     expires_at: str | None = None
@@ -41,7 +46,7 @@ class InputRequest(BaseModel):
     state: RequestState = "open"
     answer: Mapping[str, Any] | None = None
     closed_by: str | None = None
-    """The id of the access key that answered."""
+    """The id of the person who answered, or else of the access key."""
     closed_at: str | None = None
 
     @property

@@ -18,9 +18,10 @@ from runyard_service.domain.clock import timestamp
 from runyard_service.domain.input_requests import InputRequest, RequestState
 from runyard_service.domain.runs import Run
 
-# The model writes prompts and params, so each can be long.
-_JSON_FIELDS = ("prompt", "params", "answer")
-# The bytes of all prompts and params that one transaction stores inline. A transaction takes 4 MB:
+# The model writes prompts and params, and an MCP server schemas, so each can be long.
+_NEW_JSON_FIELDS = ("prompt", "params", "params_schema")
+_JSON_FIELDS = (*_NEW_JSON_FIELDS, "answer")
+# The bytes of all these fields that one transaction stores inline. A transaction takes 4 MB:
 # these, 2 MB of events (`event_log.MAX_TRANSACTION_EVENT_BYTES`), and the record of the run.
 _MAX_INLINE_BYTES_OF_REQUESTS = 3 * 512 * 1024
 
@@ -94,14 +95,14 @@ class InputRequests:
     def create_changes(self, requests: Sequence[InputRequest]) -> list[TransactWriteItem]:
         """Return the changes that store new input requests, at most 1.5 MB in total.
 
-        With many requests, shorter prompts and params are stored in S3 too.
+        With many requests, shorter prompts, params and schemas are stored in S3 too.
         """
-        share = _MAX_INLINE_BYTES_OF_REQUESTS // (2 * max(1, len(requests)))
+        share = _MAX_INLINE_BYTES_OF_REQUESTS // (len(_NEW_JSON_FIELDS) * max(1, len(requests)))
         limit = min(MAX_INLINE_BYTES, share)
         return [self._create_change(request, limit) for request in requests]
 
     def _create_change(self, request: InputRequest, max_inline_bytes: int) -> TransactWriteItem:
-        values = {"prompt": request.prompt, "params": request.params}
+        values = {name: getattr(request, name) for name in _NEW_JSON_FIELDS}
         item: Item = {
             **keys.input_request(request.run_id, request.id),
             **request.model_dump(exclude=set(_JSON_FIELDS)),

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from runyard_service.api.http import JsonResponse
 from runyard_service.api.runs import (
+    agents,
     events,
     export,
     files,
@@ -23,6 +24,7 @@ router.include_router(input_requests.router)
 router.include_router(files.router)
 router.include_router(webhooks.router)
 router.include_router(me.router)
+router.include_router(agents.router)
 
 
 @router.get("/health")

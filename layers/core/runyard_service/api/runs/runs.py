@@ -182,7 +182,7 @@ async def send_input(
     if (stored := claim.stored_response) is not None:
         return stored
     await asyncio.to_thread(
-        submit_input, services.stores, services.orchestrator, run.id, answer, key.id
+        submit_input, services.stores, services.orchestrator, run.id, answer, key.author.id
     )
     services.followed_runs.wake(run.id)
     return await store_response(claim, JsonResponse({"message": "ok"}))

@@ -67,10 +67,16 @@ def request_view(request: InputRequest) -> dict[str, Any]:
     view: dict[str, Any] = {
         "id": request.id,
         "type": request.type,
+        "created_at": request.created_at,
+        "agent": request.agent,
+        "tool": request.tool,
         "prompt": request.prompt,
         "params": request.params,
         "editable_params": list(request.editable_params),
     }
+    for name in ("params_schema", "user_id"):
+        if (value := getattr(request, name)) is not None:
+            view[name] = value
     if request.expires_at is not None:
         view |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
     return view

@@ -16,7 +16,7 @@ router = APIRouter()
 
 @router.get("/personas")
 async def list_personas(services: ServicesDep, key: ReadKey) -> Response:
-    """Return all versions of all personas, newest version first per key."""
+    """Return the versions of the personas that the key may use, newest version first per key."""
     return JsonResponse(await run_in_threadpool(_personas, services, key))
 
 
@@ -36,6 +36,7 @@ def _personas(services: Services, key: AccessKey) -> list[dict[str, Any]]:
             ),
         }
         for persona in services.catalog.personas()
+        if key.may_use(persona.snapshot.name)
     ]
 
 

@@ -116,6 +116,6 @@ async def send_input(
     claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
     if (stored := claim.stored_response) is not None:
         return stored
-    await run_in_threadpool(answer_by_content, services, run, body, key.id, claim)
+    await run_in_threadpool(answer_by_content, services, run, body, key.author.id, claim)
     services.followed_runs.wake(run.id)
     return await store_response(claim, JsonResponse({"ok": True}))

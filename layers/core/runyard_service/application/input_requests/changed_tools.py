@@ -51,9 +51,11 @@ def tools_request(journal: Journal, snapshot: Snapshot) -> InputRequest:
         id=derived_id(journal.run.id, CHANGED_TOOLS),
         run_id=journal.run.id,
         project_id=journal.run.project_id,
+        agent=journal.run.agent,
+        user_id=journal.run.user_id,
         sequence=journal.history.last + 1,
         type="approval_request",
-        tool={"name": "use_changed_tools", "type": TOOLS_TYPE},
+        tool={"name": "use_changed_tools", "type": TOOLS_TYPE, "effect": "none"},
         prompt=escape_invisible(
             f"Tools of MCP servers have changed since they were locked: {describe_changes(changes)}"
             ". Use them?"

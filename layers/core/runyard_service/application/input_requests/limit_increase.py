@@ -19,7 +19,7 @@ from runyard_service.domain.history.history import History
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest
 
-TOOL: ToolLabel = {"name": "raise_limit", "type": "limit"}
+TOOL: ToolLabel = {"name": "raise_limit", "type": "limit", "effect": "none"}
 
 
 def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
@@ -43,16 +43,28 @@ def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:
         id=derived_id(journal.run.id, "limit", str(len(journal.history.limit_requests))),
         run_id=journal.run.id,
         project_id=journal.run.project_id,
+        agent=journal.run.agent,
+        user_id=journal.run.user_id,
         sequence=journal.history.last + 1,
         type="approval_request",
         tool=TOOL,
         prompt=_prompt(name, numbers),
         params={"limit": name, **numbers},
+        params_schema=_new_limit_schema(name, numbers["used"]),
         editable_params=("new_limit",),
         created_at=timestamp(),
         expires_at=None if expires_in is None else timestamp_in(expires_in),
         on_expiry=on_expiry,
     )
+
+
+def _new_limit_schema(name: str, used: int | float) -> Mapping[str, Any]:
+    new_limit = {
+        "type": "number" if name == "usd" else "integer",
+        "exclusiveMinimum": used,
+        "maximum": HIGHEST_LIMITS[name],
+    }
+    return {"type": "object", "properties": {"new_limit": new_limit}}
 
 
 def _prompt(name: str, numbers: Mapping[str, int | float]) -> str:

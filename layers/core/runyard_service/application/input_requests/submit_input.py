@@ -46,6 +46,7 @@ def submit_input(
 ) -> None:
     """Record the answer. Resume the run if no other input request is open.
 
+    `answered_by` is the id of the person, or else of the access key.
     Raise InvalidRequestError if the answer does not match the request, ConflictError if another
     answer is already recorded. The same answer again changes nothing.
     """
@@ -64,7 +65,7 @@ def submit_input(
             _resume(stores, orchestrator, run)
             return
         if request.state in ("answered", "expired") or request.is_overdue:
-            raise ConflictError({"request_id": _reason_closed(request)})
+            raise ConflictError(_reason_closed(request))
         if run.has_ended:
             raise InvalidRequestError({"run": f"has ended: {run.status}"})
         new_event = _answer_event(stores, run, request, answer, answered_by)
@@ -108,10 +109,16 @@ def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
         _log.exception("run not resumed; the sweep will resume it", extra={"run_id": run.id})
 
 
-def _reason_closed(request: InputRequest) -> str:
-    if request.state == "answered":
-        return f"was already answered by {request.closed_by} at {request.closed_at}"
-    return f"expired at {request.expires_at}"
+def _reason_closed(request: InputRequest) -> dict[str, str]:
+    """Return the details of the error: why the request takes no answer, and who was first."""
+    if request.state != "answered":
+        return {"request_id": f"expired at {request.expires_at}"}
+    by, at = str(request.closed_by), str(request.closed_at)
+    return {
+        "request_id": f"was already answered by {by} at {at}",
+        "answered_by": by,
+        "answered_at": at,
+    }
 
 
 def _normalize(request: InputRequest, answer: Answer) -> Answer:

@@ -52,7 +52,7 @@ class ApprovalRequested(InputRequested):
 class FeedbackReceived(TypedDict):
     """`agent.human_feedback.received`: with `feedback`, or `declined`.
 
-    `answered_by` is the id of an access key.
+    `answered_by` is the id of the person of the access key, or else of the key.
     """
 
     id: str

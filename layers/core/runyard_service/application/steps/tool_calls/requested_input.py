@@ -1,14 +1,14 @@
 """The input requests about a tool call: their prompts, and what an answer must fit."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runyard_service.agents.definitions.conditions import can_fill, fill_text
 from runyard_service.agents.definitions.human_tools import AskHuman
 from runyard_service.agents.definitions.models import LONGEST_WAIT_SECONDS, AgentDefinition
-from runyard_service.agents.definitions.tools import ExecutableTool
+from runyard_service.agents.definitions.tools import Effect, ExecutableTool, PinnedMcpTool
 from runyard_service.agents.mcp.elicitation import form_of, open_elicitations
 from runyard_service.domain.input_requests import RequestType
 from runyard_service.domain.steps import ToolCallState
@@ -26,7 +26,10 @@ class RequestInput:
     type: RequestType
     prompt: str
     params: Mapping[str, Any]
+    params_schema: Mapping[str, Any] | None = None
     editable_params: tuple[str, ...] = ()
+    effect: Effect = "none"
+    """The effect of the call that waits for the answer."""
     expires_in: float | None = None
     on_expiry: str = "keep_waiting"
     id: str = ""
@@ -62,10 +65,29 @@ def approval_request(tool: ExecutableTool, call: ToolCallState) -> RequestInput:
         type="approval_request",
         prompt=escape_invisible(prompt or _default_prompt(tool, call.input)),
         params=call.input,
+        params_schema=editable_schema(tool.parameters, rule.editable),
         editable_params=rule.editable,
+        effect=tool.effect,
         expires_in=rule.expires_in,
         on_expiry=rule.on_expiry,
     )
+
+
+def editable_schema(
+    parameters: Mapping[str, Any], editable: Sequence[str]
+) -> Mapping[str, Any] | None:
+    """Return the JSON Schema of the editable arguments; None if none of them is described.
+
+    It is stored with the input request, so it is short. A schema with references is not cut,
+    because they can lead to each part of it.
+    """
+    described = parameters.get("properties", {})
+    properties = {name: described[name] for name in editable if name in described}
+    if not properties:
+        return None
+    if '"$ref"' in json.dumps(properties):
+        return parameters
+    return {"type": "object", "properties": properties}
 
 
 def own_feedback_request(call: ToolCallState) -> RequestInput:
@@ -99,11 +121,14 @@ def elicited_requests(definition: AgentDefinition, call: ToolCallState) -> tuple
     If no person answers within `limits.wait_seconds`, the server receives a cancel.
     """
     has_limit = definition.limits.wait_seconds < LONGEST_WAIT_SECONDS
+    tool = definition.tool(call.name)
+    effect: Effect = tool.effect if isinstance(tool, PinnedMcpTool) else "unsafe"
     return tuple(
         RequestInput(
             type="human_feedback",
             prompt=escape_invisible(request["message"]),
             params=form_of(request),
+            effect=effect,
             expires_in=definition.limits.wait_seconds if has_limit else None,
             on_expiry="cancel" if has_limit else "keep_waiting",
             id=id_,
@@ -132,4 +157,5 @@ def doubt_request(name: str, call_input: Mapping[str, Any]) -> RequestInput:
             "Repeat it, skip it, or fail the run?"
         ),
         params={"choices": list(DOUBT_CHOICES), "input": call_input},
+        effect="unsafe",
     )
