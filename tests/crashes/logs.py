@@ -1,7 +1,7 @@
 """Compare the log of an interrupted run with the log of an undisturbed run.
 
-Ids, times and sequences may differ. So may recoveries, with the deltas before them; input requests
-about a call in doubt; and the outcome of a call that the injected fault itself made fail.
+Ids, times and sequences may differ. So may recoveries, with the deltas before them; retries; input
+requests about a call in doubt; and the outcome of a call that the injected fault itself made fail.
 """
 
 import json
@@ -52,6 +52,8 @@ def facts(events: Iterable[Event], *, with_outcomes: bool = True) -> list[Fact]:
 def _without_recoveries(events: Iterable[Event]) -> list[Event]:
     result: list[Event] = []
     for event in events:
+        if event.type == "run.retrying":
+            continue
         if event.type != "run.recovered":
             result.append(event)
             continue

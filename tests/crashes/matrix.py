@@ -18,6 +18,7 @@ from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import SCENARIOS, Scenario
 from tests.fault_injection.faults import EDGES, EFFECTS, Edge, Effect, Fault, InterceptedCall
 from tests.support.event_schemas import find_schema_violations
+from tests.support.retry_events import find_retry_violations
 
 Lines = frozenset[tuple[str, int]]
 
@@ -168,6 +169,7 @@ def _find_violations(
     stores = harness.stores
     violations = find_run_violations(stores, scenario_run.run_id)
     violations += find_schema_violations(event._asdict() for event in events)
+    violations += find_retry_violations(events)
     if not scenario_run.fault_occurred:
         violations.append("the fault never occurred")
     if scenario_run.open_requests():

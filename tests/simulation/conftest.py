@@ -15,6 +15,7 @@ from runyard_service.adapters.s3.bucket import Bucket
 from runyard_service.adapters.step_functions import Orchestrator
 from runyard_service.adapters.stores import Stores
 from runyard_service.agents.tools.base import ToolEnvironment
+from runyard_service.application.steps import retries
 from runyard_service.domain import clock
 from tests.simulation.fake_clock import FakeClock
 from tests.simulation.simulation import Simulation, Systems
@@ -71,6 +72,8 @@ def fake_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Replace the clock of the service by `FakeClock`."""
     # The service reads the clock only in this module.
     monkeypatch.setattr(clock, "datetime", FakeClock)
+    # Retries of a step follow without a delay.
+    monkeypatch.setattr(retries, "_FIRST_DELAY_SECONDS", 0)
     yield
     FakeClock.ahead = timedelta()
 

@@ -30,6 +30,7 @@ from runyard_service.domain.threads import Thread
 from tests.simulation.agents import agent
 from tests.simulation.lossy_client import FailurePlan, LossyClient, ProcessLostError
 from tests.support.event_schemas import find_schema_violations
+from tests.support.retry_events import find_retry_violations
 from tests.support.servers.payment_server import FakePaymentServer
 from tests.support.state_machines import Execution as SimulatedExecution
 from tests.support.state_machines import StateMachines
@@ -71,6 +72,7 @@ class Simulation:
         self.stores = systems.open_stores(systems.dynamodb)
         self.state_machines = systems.state_machines
         self.state_machines.executions.clear()
+        systems.payment_server.busy.clear()
         self.orchestrator = systems.orchestrator
         self.payment_server = systems.payment_server
         self.runs: list[Run] = []
@@ -111,6 +113,11 @@ class Simulation:
         run = start_run(self.stores, self.orchestrator, agent(case, **limits), new_run)
         self.runs.append(run)
         return run
+
+    def make_busy(self, calls: int) -> None:
+        """Let the next calls of the idempotent tool fail: the service repeats them."""
+        self.count("busy tools")
+        self.payment_server.busy["/note"] = calls
 
     def sweep(self, plan: FailurePlan) -> None:
         """Run the sweep over all active runs."""
@@ -196,6 +203,7 @@ class Simulation:
         assert find_run_violations(self.stores, run.id) == []
         events = list(self.stores.log.events(run.id))
         assert find_schema_violations(event._asdict() for event in events) == []
+        assert find_retry_violations(events) == []
         self._check_answers(run, events)
         self._check_calls(events)
 

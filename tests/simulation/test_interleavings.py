@@ -104,6 +104,11 @@ class Interleavings(RuleBasedStateMachine):
         if failure == "vanishes":
             del machines.executions[execution.name]
 
+    @rule(calls=st.integers(1, 4))
+    def make_busy(self, calls: int) -> None:
+        """Let the next calls of the idempotent tool fail: up to the last attempt, or beyond."""
+        self.simulation.make_busy(calls)
+
     # --- other actions ---------------------------------------------------------------------------
 
     @precondition(lambda self: self.simulation.waiting_executions)

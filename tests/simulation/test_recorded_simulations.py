@@ -41,6 +41,7 @@ def apply_rule(rules: Interleavings, chance: random.Random) -> None:
         (4, True, lambda: rules.fail_execution(pick, failure)),
         (4, True, lambda: rules.sweep(lost)),
         (4, True, lambda: rules.deliver_duplicate(pick, chance.random() < 0.5, lost)),
+        (3, True, lambda: rules.make_busy(chance.randint(1, 4))),
         (1, True, lambda: rules.end_run(pick, chance.randint(1, 2), lost)),
         (
             3,

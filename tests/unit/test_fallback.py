@@ -183,6 +183,8 @@ def test_the_tokens_that_another_provider_counted_do_not_bound_a_request(
         (["started", "switched"], 1),
         (["started", "switched", "lost"], 1),
         (["started", "lost", "switched", "answered", "lost"], 3),
+        (["started", "retried", "lost", "retried"], 0),
+        (["started", "switched", "retried"], 1),
     ],
 )
 def test_each_route_has_the_whole_time_of_the_retries(kinds: list[str], since: int) -> None:
@@ -190,6 +192,7 @@ def test_each_route_has_the_whole_time_of_the_retries(kinds: list[str], since: i
     event_of: dict[str, tuple[str, Mapping[str, object]]] = {
         "started": ("run.started", {}),
         "lost": ("run.recovered", {"reason": "step_interrupted"}),
+        "retried": ("run.retrying", {"attempt": 1}),
         "switched": switched("first", "second"),
         "answered": response(route="second"),
     }

@@ -139,3 +139,19 @@ def test_an_unknown_event_changes_only_the_sequence() -> None:
     later = assign_sequences([NewEvent("run.started", {})], after=1)[0]
     history.apply(later._replace(type="run.teleported"))
     assert (history.last, history.status) == (2, "started")
+
+
+def retrying(attempt: int, call: str = "") -> tuple[EventType, dict[str, Any]]:
+    return ("run.retrying", {"attempt": attempt} | ({"tool_call_id": call} if call else {}))
+
+
+def test_failed_attempts_are_counted_for_each_call_until_it_ends() -> None:
+    started: tuple[EventType, dict[str, Any]] = ("run.started", {})
+    history = history_of(started, retrying(1), retrying(1, "a"), retrying(2), retrying(1, "b"))
+    assert history.failed_attempts == {"": 2, "a": 1, "b": 1}
+    recovered: tuple[EventType, dict[str, Any]] = ("run.recovered", {"reason": "step_interrupted"})
+    history = history_of(started, retrying(1), recovered)
+    assert history.failed_attempts == {"": 1}, "the next worker continues the number"
+    assert (history.status, history.usage.steps, history.unfinished) == ("started", 0, [])
+    history = history_of(started, retrying(1), response())
+    assert history.failed_attempts == {}

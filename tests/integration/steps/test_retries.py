@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,15 +16,18 @@ from runyard_service.agents.models.factory import model_for
 from runyard_service.agents.tools.base import ToolEnvironment
 from runyard_service.application.input_requests.submit_input import submit_input
 from runyard_service.application.runs.close_run import close_run
+from runyard_service.application.runs.journal import Journal
 from runyard_service.application.steps import retries
 from runyard_service.application.steps.run_context import WorkerDeps
-from runyard_service.domain.errors import ModelUnavailableError
+from runyard_service.domain.clock import parse
+from runyard_service.domain.errors import ModelUnavailableError, SupersededError
 from runyard_service.domain.events import Event
 from runyard_service.domain.ids import new_id
 from runyard_service.domain.input_requests import Answer
 from runyard_service.domain.provider_failures import encode_cause
 from runyard_service.domain.runs import Run
 from runyard_service.outbound.circuit_breaker import FAILURES_IN_A_ROW, CircuitBreakers
+from tests.support.retry_events import find_retry_violations
 from tests.support.run_driver import RunDriver
 from tests.support.run_factory import create_run
 from tests.support.scripted_agents import ask, scripted_agent, scripted_worker
@@ -156,6 +160,105 @@ def test_a_call_that_was_never_sent_is_not_in_doubt(driver: RetriedRuns) -> None
         dead = ToolEnvironment({"API": server.url}, (server.host_and_port,))
     driver.worker = scripted_worker(driver.stores, dead)
     assert outcome(driver.run_step(driver.start(effect="unsafe")))["error"]["code"] == "unreachable"
+
+
+def retries_of(events: list[Event]) -> list[dict[str, Any]]:
+    """Return the data of the retries in the log; their order and attempts are valid."""
+    assert find_retry_violations(events) == []
+    return [dict(event.data) for event in events if event.type == "run.retrying"]
+
+
+def test_each_retry_of_a_tool_is_recorded_before_its_wait(driver: RetriedRuns) -> None:
+    driver.tool.answers = [(503, {}), (429, {"retry-after": "1"}), (200, {})]
+    run = driver.start()
+    events = driver.run_step(run)
+    first, second = retries_of(events)
+    [started] = [event for event in events if event.type == "agent.tool_call.started"]
+    call = {"id": run.id, "object": "run", "what": "tool", "name": "call"}
+    call["tool_call_id"] = started.data["id"]
+    at = first.pop("next_at")
+    assert first == {**call, "attempt": 1, "code": "http_503"}
+    assert second.pop("next_at") > at
+    assert second == {**call, "attempt": 2, "code": "http_429"}
+    recorded = [event for event in events if event.type == "run.retrying"][1]
+    [done] = [event for event in events if event.type == "agent.tool_call.completed"]
+    waited = parse(done.timestamp) - parse(recorded.timestamp)
+    assert waited.total_seconds() >= 1
+
+
+def test_the_last_failure_of_a_call_is_no_retry(driver: RetriedRuns) -> None:
+    driver.tool.answers = [(503, {})]
+    events = driver.run_step(driver.start())
+    assert [data["attempt"] for data in retries_of(events)] == [1, 2]
+    driver.tool.answers = [(503, {})]
+    assert retries_of(driver.run_step(driver.start(effect="unsafe"))) == []
+
+
+class LostWorkerError(Exception):
+    """The worker is lost during a wait."""
+
+
+def test_attempts_continue_after_a_crash_during_the_wait(
+    driver: RetriedRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose_worker(_: float) -> None:
+        raise LostWorkerError
+
+    driver.tool.answers = [(503, {}), (503, {}), (200, {})]
+    run = driver.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(retries, "sleep", lose_worker)
+        for _ in range(2):
+            with pytest.raises(LostWorkerError):
+                driver.advance(run)
+    events = driver.run_step(run)
+    assert [data["attempt"] for data in retries_of(events)] == [1, 2]
+    assert [event.type for event in events if event.type.startswith("run.re")] == [
+        "run.retrying",
+        "run.recovered",
+        "run.retrying",
+        "run.recovered",
+    ]
+    assert json.loads(outcome(events)["result"]) == {"status": 200}
+
+
+def test_a_superseded_worker_records_no_retry_and_makes_no_call(driver: RetriedRuns) -> None:
+    run = driver.start()
+    calls = driver.tool
+
+    def recover_first(request: Received, exchange: Exchange) -> None:
+        journal = Journal.open(driver.stores, run.id)
+        journal.append([journal.recovered_event("step_interrupted")])
+        calls(request, exchange)
+
+    driver.tool.answers = [(503, {})]
+    with LoopbackServer(recover_first) as server:
+        address = (server.host_and_port,)
+        driver.worker = replace(driver.worker, tools=ToolEnvironment({"API": server.url}, address))
+        with pytest.raises(SupersededError):
+            driver.advance(run)
+    assert len(calls.keys) == 1
+    events = driver.events(run)
+    assert events[-1].type == "run.recovered"
+    assert retries_of(events) == []
+
+
+def test_a_wait_for_the_state_machine_is_a_retry_without_a_time(driver: RetriedRuns) -> None:
+    busy = ProviderFailure(503)
+    with OpenAIServer(*[busy] * 4, ChatResponse(["Here."], finish_reason="stop")) as server:
+        run = driver.start(route=Route(model="openai:gpt", base_url=server.base_url))
+        with pytest.raises(ModelUnavailableError):
+            driver.advance(run)
+        events = driver.run_step(run)
+    found = retries_of(events)
+    assert [data["attempt"] for data in found] == [1, 2, 3, 4]
+    assert ["next_at" in data for data in found] == [True, True, False, True]
+    assert {(data["what"], data["name"], data["code"]) for data in found} == {
+        ("model", "gpt", "overloaded")
+    }
+    assert events[-1].type == "run.completed"
+    # Only a call in doubt is recovered: here no call was recorded.
+    assert "run.recovered" not in [event.type for event in events]
 
 
 def test_retry_after_of_a_tool_is_respected(driver: RetriedRuns) -> None:

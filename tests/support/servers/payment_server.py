@@ -12,8 +12,9 @@ class FakePaymentServer:
     """Record each call by its idempotency key. Use it as the `answer` of a LoopbackServer.
 
     `seconds` is the delay before and after the charge. `during_charge` runs once, in the middle of
-    the next call. A test can clear `release` to hold calls after the charge, for at most 20 s;
-    `arrived` is set when a call is held.
+    the next call. The next `busy[path]` calls of a path get HTTP 503 without a charge. A test can
+    clear `release` to hold calls after the charge, for at most 20 s; `arrived` is set when a call
+    is held.
     """
 
     def __init__(self) -> None:
@@ -24,9 +25,14 @@ class FakePaymentServer:
         self.release = threading.Event()
         self.release.set()
         self.seconds = 0.0
+        self.busy: Counter[str] = Counter()
 
     def __call__(self, request: Received, exchange: Exchange) -> None:
         """Receive a call."""
+        if self.busy[request.path] > 0:
+            self.busy[request.path] -= 1
+            exchange.send_json(503, {"status": "busy"})
+            return
         time.sleep(self.seconds)
         if self.during_charge:
             act, self.during_charge = self.during_charge, None

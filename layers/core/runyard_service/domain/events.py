@@ -39,6 +39,7 @@ EventType = Literal[
     "run.paused",
     "run.resumed",
     "run.recovered",
+    "run.retrying",
     "run.cancel_requested",
     "run.completed",
     "run.failed",
@@ -50,10 +51,11 @@ TERMINAL_TYPES = frozenset({"run.completed", "run.failed", "run.canceled"})
 DELTA_TYPES = frozenset(
     {"agent.reasoning.delta", "agent.response.delta", "agent.tool_call.progress"}
 )
-# Types that webhooks and the event bus receive: the status of a run, and its input requests.
+# Types that webhooks and the event bus receive: the status of a run, and its input requests. Not
+# retries: while a provider is down, they would delay the notifications about failed runs.
 LIFECYCLE_TYPES = frozenset(
     {
-        *(type_ for type_ in EVENT_TYPES if type_.startswith("run.")),
+        *(type_ for type_ in EVENT_TYPES if type_.startswith("run.") and type_ != "run.retrying"),
         "agent.human_feedback.requested",
         "agent.human_feedback.received",
         "approval_request.created",

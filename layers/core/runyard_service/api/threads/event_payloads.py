@@ -106,6 +106,20 @@ class ThreadsRunRecovered(TypedDict):
     error: NotRequired[ErrorInfo]
 
 
+class ThreadsRunRetrying(TypedDict):
+    """`run.retrying`: a call of a model or a tool has failed, and the run waits to repeat it.
+
+    `next_at` is missing if Step Functions repeats the step, and `tool_call_id` for a model.
+    """
+
+    what: Literal["model", "tool"]
+    name: str
+    attempt: int
+    code: str
+    next_at: NotRequired[str]
+    tool_call_id: NotRequired[str]
+
+
 class ThreadsCancelRequested(TypedDict):
     """`run.cancel_requested`, with what the client sent with the cancel."""
 
@@ -151,6 +165,7 @@ THREADS_EVENT_PAYLOADS: Mapping[str, type] = {
     "run.paused": ThreadsRunPaused,
     "run.resumed": ThreadsNoData,
     "run.recovered": ThreadsRunRecovered,
+    "run.retrying": ThreadsRunRetrying,
     "run.cancel_requested": ThreadsCancelRequested,
     "run.completed": ThreadsRunCompleted,
     "run.failed": ThreadsRunFailed,

@@ -162,6 +162,7 @@ _VIEWS: Mapping[EventType, tuple[str, _View]] = {
     "run.paused": ("run.paused", _paused),
     "run.resumed": ("run.resumed", _without_run),
     "run.recovered": ("run.recovered", _without_run),
+    "run.retrying": ("run.retrying", _without_run),
     "run.cancel_requested": ("run.cancel_requested", _without_run),
     "run.completed": ("run.completed", _completed),
     "run.failed": ("run.failed", _failed),

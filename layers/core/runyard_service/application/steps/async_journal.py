@@ -65,7 +65,11 @@ class AsyncJournal:
 
     async def recover(self, reason: str) -> None:
         """Record that a worker recovers the run. Watchers discard the partial message."""
-        await self.append([self._journal.recovered_event(reason)])
+        await self.append([self.recovered_event(reason)])
+
+    def recovered_event(self, reason: str) -> NewEvent:
+        """Return the event of `recover`, to append it together with others."""
+        return self._journal.recovered_event(reason)
 
     async def fall_back(self, failed_route: str, error: ErrorInfo, route: str, model: str) -> None:
         """Record the switch to another route. Watchers discard the partial message."""

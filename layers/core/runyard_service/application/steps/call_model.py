@@ -1,6 +1,5 @@
 """One response of the model: stream it into the log as deltas, then record the message."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -24,7 +23,7 @@ from runyard_service.application.steps.response_stream import (
     active_deadline,
     next_event,
 )
-from runyard_service.application.steps.retries import next_delay
+from runyard_service.application.steps.retries import FailedCall, next_delay, wait_for_retry
 from runyard_service.application.steps.route_failures import costs_of, replace_route
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.application.steps.tool_calls.call_tools import start_events_for
@@ -77,10 +76,11 @@ async def _call_route(ctx: RunContext, operation: Operation | None) -> bool:
             if delay is None:
                 await replace_route(ctx, error)
                 return False
-            if ctx.history.has_partial_message:
-                # The deltas of this response are void: watchers must discard them.
-                await ctx.journal.recover("model_interrupted")
-            await asyncio.sleep(delay)
+            # The deltas of this response are void: watchers must discard them.
+            is_partial = ctx.history.has_partial_message
+            void = [ctx.journal.recovered_event("model_interrupted")] if is_partial else []
+            failed = FailedCall("model", ctx.snapshot.route.model_name, error.kind)
+            await wait_for_retry(ctx, failed, delay, void)
             attempt += 1
 
 

@@ -5,7 +5,6 @@ is recorded is repeated: it has no other effect. It is not a step of the run, bu
 count, and are reserved before the call.
 """
 
-import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -40,7 +39,12 @@ from runyard_service.application.steps.response_stream import (
     active_deadline,
     next_event,
 )
-from runyard_service.application.steps.retries import next_delay
+from runyard_service.application.steps.retries import (
+    FailedCall,
+    leave_to_state_machine,
+    next_delay,
+    wait_for_retry,
+)
 from runyard_service.application.steps.route_failures import replace_route
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.errors import ContextTooLongError, ModelUnavailableError
@@ -174,13 +178,15 @@ async def _request_summary(
                 span.record_response(response)
         except ModelUnavailableError as error:
             delay = next_delay(ctx, attempt, route.timeout, error.retry_after)
+            failed = FailedCall("model", route.model_name, error.kind)
             if delay is None or not error.was_attempted:
                 if ctx.snapshot.summary_route is not None:
+                    await leave_to_state_machine(ctx, failed)
                     raise
                 # As for a response: the agent's next route writes the summary.
                 await replace_route(ctx, error)
                 return await _request_summary(ctx, request)
-            await asyncio.sleep(delay)
+            await wait_for_retry(ctx, failed, delay)
             attempt += 1
         else:
             spending = ctx.deps.stores.spending

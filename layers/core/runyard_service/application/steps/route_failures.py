@@ -6,6 +6,7 @@ from datetime import datetime
 from runyard_service.agents.models.base import ModelCosts
 from runyard_service.agents.models.factory import model_for
 from runyard_service.application.steps.budget import DearestRoute
+from runyard_service.application.steps.retries import FailedCall, leave_to_state_machine
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.domain.clock import now, parse, timestamp_in
 from runyard_service.domain.errors import ModelBackoffError, ModelUnavailableError
@@ -33,6 +34,8 @@ async def replace_route(ctx: RunContext, error: ModelUnavailableError) -> None:
         again_at = timestamp_in(error.retry_after)
         message = f"{message} The provider asks to wait until {again_at}: start a new run then."
         raise ModelBackoffError(_of_all_routes(ctx, message), error.provider) from error
+    failed = FailedCall("model", ctx.snapshot.route.model_name, error.kind)
+    await leave_to_state_machine(ctx, failed)
     raise ModelUnavailableError(
         _of_all_routes(ctx, message),
         error.retry_after,
@@ -74,9 +77,10 @@ def _of_all_routes(ctx: RunContext, message: str) -> str:
 def retried_since(history: History) -> datetime:
     """Return when the retries of the route in use started at the earliest.
 
-    This is the time of its first event, or of the last event of the log that is no recovery.
+    This is the time of its first event, or of the last event of the log that is neither a recovery
+    nor a retry.
     """
     for event in reversed(history.durable_events):
-        if event.type != "run.recovered" or "route" in event.data:
+        if event.type not in ("run.recovered", "run.retrying") or "route" in event.data:
             return parse(event.timestamp)
     raise ValueError("the log has no event of progress")

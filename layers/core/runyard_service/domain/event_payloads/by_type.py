@@ -35,6 +35,7 @@ EVENT_PAYLOADS: Mapping[EventType, type] = {
     "run.paused": runs.RunPaused,
     "run.resumed": runs.RunPayload,
     "run.recovered": runs.RecoveredPayload,
+    "run.retrying": runs.RunRetrying,
     "run.cancel_requested": runs.CancelRequested,
     "run.completed": runs.RunCompleted,
     "run.failed": runs.RunFailed,

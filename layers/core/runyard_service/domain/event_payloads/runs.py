@@ -34,6 +34,24 @@ class RecoveredPayload(TypedDict):
     error: NotRequired[ErrorInfo]
 
 
+class RunRetrying(TypedDict):
+    """`run.retrying`: a call of a model or a tool has failed, and the run waits to repeat it.
+
+    `name` is the model or the tool, and `code` says how the call failed. `attempt` counts the
+    failed attempts of this call from 1, over all workers. `next_at` is missing if Step Functions
+    repeats the step: it waits for five minutes at most. `tool_call_id` is missing for a model.
+    """
+
+    id: str
+    object: Literal["run"]
+    what: Literal["model", "tool"]
+    name: str
+    attempt: int
+    code: str
+    next_at: NotRequired[str]
+    tool_call_id: NotRequired[str]
+
+
 class RunPayload(TypedDict):
     """The run and its status. `run.resumed` and `run.canceled` have nothing else."""
 

@@ -10,7 +10,7 @@ from runyard_service.domain.event_payloads.messages import ContextCompacted, Mes
 from runyard_service.domain.event_payloads.operations import OperationRef
 from runyard_service.domain.event_payloads.tool_calls import ToolsListed
 from runyard_service.domain.events import Event
-from runyard_service.domain.history.state import RunState
+from runyard_service.domain.history.state import MODEL_CALL, RunState
 from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
 
@@ -42,6 +42,7 @@ def _on_message(state: RunState, event: Event) -> None:
     state.steps.append(step)
     state.has_partial_message = False
     state.lost_executions = 0
+    state.failed_attempts.pop(MODEL_CALL, None)
     state.truncated_by = data.get("truncated_by", "")
     state.usage = state.usage.plus(Usage.of_message(data))
 
@@ -49,6 +50,7 @@ def _on_message(state: RunState, event: Event) -> None:
 def _on_compacted(state: RunState, event: Event) -> None:
     state.compaction = cast(ContextCompacted, event.data)
     state.lost_executions = 0
+    state.failed_attempts.pop(MODEL_CALL, None)
     # The call that writes a summary costs tokens and USD. It is no step.
     state.usage = state.usage.plus(Usage.reported(state.compaction["usage"], steps=0))
 
@@ -144,8 +146,14 @@ def _on_recovered(state: RunState, event: Event) -> None:
     state.lost_executions += event.data.get("reason") in ("execution_ended", "token_rejected")
     state.has_partial_message = False
     if "route" in event.data:
+        state.failed_attempts.pop(MODEL_CALL, None)
         state.route = event.data["route"]
         state.failed_routes[event.data["failed_route"]] = event.data["error"]["message"]
+
+
+def _on_retrying(state: RunState, event: Event) -> None:
+    call_id = event.data.get("tool_call_id", MODEL_CALL)
+    state.failed_attempts[call_id] = event.data["attempt"]
 
 
 def _on_ended(state: RunState, event: Event) -> None:
@@ -176,6 +184,7 @@ HANDLERS: Mapping[str, Callable[[RunState, Event], None]] = {
     "run.paused": _on_paused,
     "run.resumed": _on_resumed,
     "run.recovered": _on_recovered,
+    "run.retrying": _on_retrying,
     "run.completed": _on_ended,
     "run.failed": _on_ended,
     "run.canceled": _on_ended,

@@ -10,6 +10,9 @@ from runyard_service.domain.events import Event
 from runyard_service.domain.runs import RunStatus, Usage
 from runyard_service.domain.steps import InputRequestState, StepRecord, ToolCallState
 
+# The key of `failed_attempts` for the model call in progress: it has no id.
+MODEL_CALL = ""
+
 
 class RunState:
     """What the log says about a run after event `last`, and what every decision asks about it.
@@ -19,8 +22,10 @@ class RunState:
     executions since the last progress that ended without ending the run. `compaction` is the newest
     `agent.context.compacted`. `route` names the fallback route that the run uses, empty before the
     first switch; `failed_routes` has the last error of each route before it. `tool_lists` has the
-    lists of MCP servers by server. `code` is the version of an agent's own code. `sleeps_until` is
-    the time (RFC 3339) at which a paused run continues by itself, empty if there is none.
+    lists of MCP servers by server. `failed_attempts` has the number of the newest recorded attempt
+    of each failed tool call by its id, and of the model call in progress by `MODEL_CALL`. `code` is
+    the version of an agent's own code. `sleeps_until` is the time (RFC 3339) at which a paused run
+    continues by itself, empty if there is none.
 
     `durable_events` are the events without the deltas, `size_chars` the length of their data as
     text. `tool_calls` and `input_requests` are all of the run, by id. `open_operations` are the
@@ -43,6 +48,7 @@ class RunState:
         self.compaction: ContextCompacted | None = None
         self.route = ""
         self.failed_routes: dict[str, str] = {}
+        self.failed_attempts: dict[str, int] = {}
         self.tool_lists: dict[str, ToolsListed] = {}
         self.sleeps_until = ""
         self.code: Mapping[str, str] = {}

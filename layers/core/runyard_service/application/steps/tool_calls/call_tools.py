@@ -20,7 +20,7 @@ from runyard_service.application.steps.mcp.make_call import (
 )
 from runyard_service.application.steps.mcp.progress import ProgressWriter
 from runyard_service.application.steps.mcp.returned_files import store_files
-from runyard_service.application.steps.retries import next_delay
+from runyard_service.application.steps.retries import FailedCall, next_delay, wait_for_retry
 from runyard_service.application.steps.run_context import RunContext
 from runyard_service.application.steps.tool_calls.actions import (
     Execute,
@@ -194,7 +194,7 @@ async def _call_with_retries(
             delay = next_delay(ctx, attempt, tool.timeout, error.retry_after)
             if delay is None:
                 raise
-            await asyncio.sleep(delay)
+            await wait_for_retry(ctx, FailedCall("tool", tool.name, error.code, call.id), delay)
             attempt += 1
 
 
