@@ -11,8 +11,8 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 _SECONDS = 60.0
 
@@ -75,15 +75,22 @@ class Terminal:
         return bool(chunk)
 
 
-@contextmanager
 def open_terminal(
     *words: str, environment: Mapping[str, str], columns: int = 100
-) -> Iterator[Terminal]:
+) -> AbstractContextManager[Terminal]:
     """Run `runyard` with these words in a terminal of this width; end it after the block."""
+    return open_command([sys.executable, "-m", "runyard", *words], environment, columns)
+
+
+@contextmanager
+def open_command(
+    command: Sequence[str], environment: Mapping[str, str], columns: int = 100
+) -> Iterator[Terminal]:
+    """Run any command in a terminal of this width; end it after the block."""
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "runyard", *words],
+        command,
         stdin=child,
         stdout=child,
         stderr=child,

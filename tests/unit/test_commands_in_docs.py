@@ -65,11 +65,10 @@ def _is_module(name: str) -> bool:
 
 
 def test_every_runyard_command_exists() -> None:
-    named = _find(
-        r"(?:^|[`\n(/ ])"
-        r"runyard ((?:agents|dev|keys|projects|tickets|verify|webhooks)\b[^`\n#)|;&]*)"
-    )
-    assert {words.split()[0] for _, words in named} >= {"agents", "keys", "projects", "tickets"}
+    names = "|".join(map(re.escape, runyard.commands))
+    argument = r"""(?:"[^"\n]*"|'[^'\n]*'|[^`\n#)|;&"'])*"""
+    named = _find(rf"(?:^|[`\n(/ ])runyard ((?:{names})\b{argument})")
+    assert {words.split()[0] for _, words in named} >= {"agents", "keys", "run", "inbox", "runs"}
     assert [(*each, error) for each in named if (error := find_error(each[1]))] == []
 
 

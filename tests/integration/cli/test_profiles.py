@@ -39,15 +39,15 @@ def test_login_stores_the_key_where_only_the_user_can_read_it(service: Service, 
     assert service.access_key not in (home / "config.toml").read_text() + done.output
     who = call("whoami", "--json")
     validator_of("/v1/me", "get", "200").validate(json.loads(who.stdout))
-    shown = dict(line.split("\t") for line in call("whoami").stdout.splitlines())
-    assert shown["url"] == f"{service.base_url}  (from {home / 'config.toml'})"
-    assert shown["access key"] == f"from {credentials}"
-    assert shown["profile"] == "default"
-    assert shown["org_id"] == "dev"
-    assert service.access_key not in str(shown)
+    printed = dict(line.split("\t") for line in call("whoami").stdout.splitlines())
+    assert printed["url"] == f"{service.base_url}  (from {home / 'config.toml'})"
+    assert printed["access key"] == f"from {credentials}"
+    assert printed["profile"] == "default"
+    assert printed["org_id"] == "dev"
+    assert service.access_key not in str(printed)
 
 
-def test_a_refused_key_is_not_stored(service: Service, home: Path) -> None:
+def test_a_rejected_key_is_not_stored(service: Service, home: Path) -> None:
     assert call("login", "--url", service.base_url, stdin="ry_wrong\n").exit_code == 7
     assert not home.exists()
 
@@ -63,14 +63,14 @@ def test_a_key_command_replaces_the_stored_key(service: Service, home: Path) -> 
 def test_the_order_of_the_sources(service: Service, home: Path) -> None:
     call("login", "--url", service.base_url, stdin=f"{service.access_key}\n")
     variables = {"RUNYARD_URL": service.base_url, "RUNYARD_ACCESS_KEY": service.access_key}
-    shown = call("whoami", env=variables).stdout
-    assert f"{service.base_url}  (from RUNYARD_URL)" in shown
-    assert "from RUNYARD_ACCESS_KEY" in shown
-    shown = call("whoami", "--url", service.base_url, env=variables).stdout
-    assert f"{service.base_url}  (from an option)" in shown
+    printed = call("whoami", env=variables).stdout
+    assert f"{service.base_url}  (from RUNYARD_URL)" in printed
+    assert "from RUNYARD_ACCESS_KEY" in printed
+    printed = call("whoami", "--url", service.base_url, env=variables).stdout
+    assert f"{service.base_url}  (from an option)" in printed
 
 
-def test_whoami_shows_the_sources_of_a_refused_key(service: Service, home: Path) -> None:
+def test_whoami_shows_the_sources_of_a_rejected_key(service: Service, home: Path) -> None:
     variables = {"RUNYARD_URL": service.base_url, "RUNYARD_ACCESS_KEY": "ry_wrong"}
     done = call("whoami", env=variables)
     assert done.exit_code == 7

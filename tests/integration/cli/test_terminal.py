@@ -1,4 +1,4 @@
-"""Commands in a real terminal: questions, chats, and Ctrl-C."""
+"""Commands in a real terminal: input requests, chats, and Ctrl-C."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def test_run_asks_and_approves_with_an_edit(
     assert call["data"]["input"]["amount"] == 4.5
 
 
-def test_run_asks_every_kind_of_question(environment: Mapping[str, str]) -> None:
+def test_run_asks_every_kind_of_input_request(environment: Mapping[str, str]) -> None:
     words = ("run", "people", "-i", "case=mixed")
     with open_terminal(*words, environment=environment) as terminal:
         terminal.expect("1  Red\n  2  blue\n")
@@ -63,7 +63,7 @@ def test_run_asks_every_kind_of_question(environment: Mapping[str, str]) -> None
         assert terminal.wait() == 0
 
 
-def test_a_question_that_stays_open_is_code_5(environment: Mapping[str, str]) -> None:
+def test_a_input_request_that_stays_open_is_code_5(environment: Mapping[str, str]) -> None:
     words = ("run", "people", "-i", "case=charge")
     with open_terminal(*words, environment=environment) as terminal:
         terminal.expect("eave > ")
@@ -72,7 +72,7 @@ def test_a_question_that_stays_open_is_code_5(environment: Mapping[str, str]) ->
         assert terminal.wait() == 5
 
 
-def test_inbox_next_answers_the_oldest_question(
+def test_inbox_next_answers_the_oldest_input_request(
     project: Service, environment: Mapping[str, str]
 ) -> None:
     runs = [project.create({"case": "charge"}, agent="people") for _ in range(2)]

@@ -150,15 +150,9 @@ def test_the_base_install_lists_every_command(environment: Path) -> None:
     }
     assert set(runyard.commands) <= listed
     assert set(runyard.commands) == {
-        "agents",
-        "dev",
-        "events",
-        "keys",
-        "lint",
-        "projects",
-        "tickets",
-        "verify",
-        "webhooks",
+        *("agents", "answer", "approve", "completion", "console", "dev", "events", "follow"),
+        *("inbox", "keys", "lint", "login", "profiles", "projects", "refuse", "run", "runs"),
+        *("threads", "tickets", "verify", "webhooks", "whoami"),
     }
 
 

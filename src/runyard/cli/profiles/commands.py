@@ -165,19 +165,19 @@ def whoami(session: Session) -> None:
     found = session.configuration
     sources = found.sources
     connection = {
-        "url": f"{found.url}  (from {_place(sources['url'])})",
-        "access key": f"from {_place(sources['access_key'])}",
-        "project": f"{found.project}  (from {_place(sources['project'])})"
+        "url": f"{found.url}  (from {_source_name(sources['url'])})",
+        "access key": f"from {_source_name(sources['access_key'])}",
+        "project": f"{found.project}  (from {_source_name(sources['project'])})"
         if found.project
         else None,
         "profile": found.profile,
     }
     if session.mode in ("terminal", "pipe"):
-        session.fields(connection)  # Also if the service refuses the key.
+        session.fields(connection)  # Also if the service rejects the key.
     answer = session.get("/v1/me")
     identity = answer.json["data"]
     session.show(answer, [identity["key_id"]], lambda: session.fields(identity))
 
 
-def _place(source: str) -> str:
+def _source_name(source: str) -> str:
     return "an option" if source == "argument" else source
