@@ -127,3 +127,28 @@ def test_there_is_no_spinner(environment: Mapping[str, str], variables: Mapping[
     with open_terminal(*words, environment={**environment, **variables}) as terminal:
         assert terminal.wait() == 0
     assert not re.search(r"\x1b\[(\?25|2K|1A)", terminal.screen)
+
+
+def test_an_answer_of_another_person_is_reported(
+    service: Service, environment: Mapping[str, str]
+) -> None:
+    with open_terminal("run", "people", "-i", "case=charge", environment=environment) as terminal:
+        header = terminal.expect(r"● \S+ ")
+        terminal.expect("eave > ")
+        run_id = header.split()[1]
+        service.answer(service.run(run_id), is_approved=True)
+        terminal.type("r too late")
+        terminal.expect(r"closed already by \S+")
+        terminal.expect("Charged")
+        assert terminal.wait() == 0
+
+
+def test_8_says_by_whom_it_was_answered(service: Service, environment: Mapping[str, str]) -> None:
+    run = service.create({"case": "charge"}, agent="people")
+    with open_terminal("approve", run["id"], environment=environment) as terminal:
+        terminal.expect(r"amount  10.5  \(editable\)")
+        terminal.expect(r"Approve\? \[y/N\]: ")
+        service.answer(run, is_approved=False)
+        terminal.type("y")
+        terminal.expect(r"Error: key_\w+ has answered already at 20\d\d-")
+        assert terminal.wait() == 8
