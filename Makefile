@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels
+.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-client bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels
 
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
@@ -146,6 +146,9 @@ bench-peers: .venv/.installed .venv-peers/.installed ## Run the same benchmarks 
 
 bench-cli: .venv/.installed ## Measure the start of `runyard --help`; a few seconds
 	@$(PYTHON) -m benchmarks.cli_start $(ARGS)
+
+bench-client: .venv/.installed ## Measure the Python client's own share of a create and of an event; seconds
+	@$(PYTHON) -m benchmarks.python_client $(ARGS)
 
 bench-coldstart: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure the cold starts of the built functions; a minute
 	@$(PYTHON) -m benchmarks.coldstart $(ARGS)

@@ -9,10 +9,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.spans import Span, read
 from benchmarks.stack import Client
 from runyard_dev.dev_stack import DevStack
+from runyard_dev.open_store import stores_of
+from runyard_service.adapters.dynamodb import keys
+from runyard_service.adapters.stores import Stores
 
 # The cost of watching is that of the tail's pauses, which are shorter on one machine.
 PACE_ON_AWS = {"POLL_MIN_MS": "50", "POLL_MAX_MS": "500"}
@@ -23,12 +27,14 @@ _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"
 class Used:
     """What one run has used. `tail_reads` are the read units of its watcher, among `reads`.
 
-    `event_writes` are those of the table of events, among `writes`.
+    `event_writes` are those of the table of events, and `usage_writes` those of the index of agents
+    and of the counters of usage, among `writes`.
     """
 
     run_id: str
     writes: float
     event_writes: float
+    usage_writes: float
     reads: float
     tail_reads: float
     transitions: int
@@ -47,12 +53,16 @@ def count(stack: DevStack, client: Client, folder: Path, case: str) -> Used:
     run_id = re.findall(r"[0-9a-f-]{36}", seen["stream"])[-1]
     web = stack.pid("web")
     at_table = stack.environment["EVENTS_TABLE"]
+    # On AWS the function of the log's stream does this; these stacks have no stream.
+    counted = _counter_units(stores_of(stack.environment), run_id)
+    indexed = sum(_index_units(span, keys.RUNS_BY_AGENT_INDEX) for span in spans)
     invoked = [span for span in spans if span.kind.startswith("invoke ")]
     names = {span.kind.removeprefix("invoke ") for span in invoked}
     return Used(
         run_id=run_id,
-        writes=_units(spans, writes=True),
+        writes=_units(spans, writes=True) + counted,
         event_writes=_units(spans, writes=True, table=at_table),
+        usage_writes=counted + indexed,
         reads=_units(spans, writes=False),
         tail_reads=_units(
             [span for span in spans if span.process == web and span.operation == "Query"],
@@ -79,6 +89,32 @@ def _units(spans: Sequence[Span], *, writes: bool, table: str = "") -> float:
         for used in span.used
         if table in ("", used["TableName"])
     )
+
+
+def _index_units(span: Span, index: str) -> float:
+    """The write units of the index in this call."""
+    if not span.is_dynamodb or span.operation not in _WRITES:
+        return 0.0
+    indexes = (used.get("GlobalSecondaryIndexes", {}) for used in span.used)
+    return sum(float(each[index]["CapacityUnits"]) for each in indexes if index in each)
+
+
+def _counter_units(stores: Stores, run_id: str) -> float:
+    """The write units of adding the ended run to the usage of its project."""
+    events: Any = stores.deleted_runs.records.client.meta.events
+    used: list[float] = []
+
+    def ask(params: dict[str, Any], **_: Any) -> Any:
+        return {**params, "ReturnConsumedCapacity": "TOTAL"}
+
+    def add(parsed: dict[str, Any], **_: Any) -> None:
+        used.append(float(parsed["ConsumedCapacity"]["CapacityUnits"]))
+
+    for operation in ("PutItem", "UpdateItem"):
+        events.register(f"provide-client-params.dynamodb.{operation}", ask)
+        events.register(f"after-call.dynamodb.{operation}", add)
+    stores.usage_counters.add([run_id])
+    return sum(used)
 
 
 def _transitions(stack: DevStack, run_id: str) -> int:

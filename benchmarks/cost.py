@@ -213,6 +213,7 @@ def report(found: list[Measured], base: Sizes, price: Mapping[str, float]) -> di
         "invocations": [sum(each.used.invocations.values()) for each in found],
         "write units": [each.used.writes for each in found],
         "of them events": [each.used.event_writes for each in found],
+        "of them usage and the index of agents": [each.used.usage_writes for each in found],
         "read units": [each.used.reads for each in found],
         "of them the watcher's": [each.used.tail_reads for each in found],
         "bytes stored": [each.stored for each in found],

@@ -115,6 +115,10 @@ def measure_lists(stores: Stores, meter: Meter, count: int) -> None:
     session = {"session_id": derived_id("session", "7")}
     completed = {"statuses": frozenset({"completed"})}
     waiting = {"statuses": frozenset({"awaiting_input"})}
+    agent = {"agent": "support_triage"}
+    day = {"started_after": timestamp(datetime.now(UTC) - timedelta(days=1))}
+    month = {"started_after": timestamp(datetime.now(UTC) - timedelta(days=30))}
+    recent = {"ended_after": timestamp(datetime.now(UTC) - timedelta(days=1))}
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("all", {}, "-started_at"),
         ("all", {}, "-ended_at"),
@@ -130,6 +134,14 @@ def measure_lists(stores: Stores, meter: Meter, count: int) -> None:
         ("user of half", everybody, "-started_at"),
         ("user of half, completed", {**everybody, **completed}, "-started_at"),
         ("user of half", everybody, "-ended_at"),
+        ("an agent", agent, "-started_at"),
+        ("since a day", day, "-started_at"),
+        ("since 30 days", month, "-started_at"),
+        ("agent, since 30 days", {**agent, **month}, "-started_at"),
+        ("failed, since 30 days", {"statuses": frozenset({"failed"}), **month}, "-started_at"),
+        ("ended since a day", recent, "-ended_at"),
+        ("agent, ended since a day", {**agent, **recent}, "-ended_at"),
+        ("agent, completed", {**agent, **completed}, "-started_at"),
     ]
     print(f"{'list':24} {'sort':12} {'page':>5} {'total':>7}  calls     units        ms")
     for name, fields, sort in cases:

@@ -177,14 +177,18 @@ class RunRecovered(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunRetrying(Event):
-    """`run.retrying`: the service tries a model or a tool again at `next_at`."""
+    """`run.retrying`: a call of a model or a tool has failed, and the run waits to repeat it.
+
+    `what` is `model` or `tool`. `attempt` counts the failed attempts of this call from 1.
+    """
 
     event_type = "run.retrying"
     what: str
+    name: str
     attempt: int
     code: str
-    next_at: str
-    name: str | None = None
+    next_at: str | None = None
+    tool_call_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

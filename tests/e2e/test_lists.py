@@ -12,7 +12,12 @@ from tests.support.service import Service
 
 CLEAR = {"ticket_subject": "Export is broken"}
 UNCLEAR = {"ticket_subject": "Help!"}
-PARAMETERS = "page, page_size, session_id, sort, status, user_id"
+PARAMETERS = (
+    "agent, ended_after, page, page_size, session_id, sort, started_after, started_before, status, "
+    "user_id"
+)
+TIME = "must be a time with a time zone (RFC 3339), such as 2026-06-10T09:15:00Z; write + as %2B"
+AGENT = "must be the name of an agent without its version, such as support_triage"
 TWICE = {"ticket_subject": "Charged twice", "ticket_body": "I was charged twice. Order #4812."}
 
 
@@ -114,6 +119,34 @@ def test_filters_can_be_combined(project: Service) -> None:
     assert found["pagination"]["total_count"] == 1
 
 
+def test_runs_are_filtered_by_agent_and_time(project: Service) -> None:
+    runs = [project.create(CLEAR) for _ in range(3)]
+    waiting = project.create(UNCLEAR)
+    first, second, third = (run["id"] for run in runs)
+    start = runs[1]["started_at"]
+    assert ids(listed(project, started_after=start)) == [waiting["id"], third, second]
+    assert ids(listed(project, started_before=start)) == [first]
+    both = {"started_after": start, "started_before": waiting["started_at"]}
+    assert listed(project, **both, page=2, page_size=1) == {
+        "data": [runs[1]],
+        "pagination": {"page": 2, "page_size": 1, "page_count": 2, "total_count": 2},
+    }
+    offset = start.replace("Z", "+00:00")
+    assert ids(listed(project, started_before=offset, agent="support_triage")) == [first]
+    assert ids(listed(project, agent="support_triage", status="awaiting_input")) == [waiting["id"]]
+    assert ids(listed(project, agent="unknown")) == []
+    assert ids(listed(project, ended_after=runs[1]["ended_at"])) == [third, second]
+    ended = {"ended_after": runs[1]["ended_at"], "status": "completed", "agent": "support_triage"}
+    assert ids(listed(project, **ended, sort="started_at")) == [second, third]
+    assert ids(listed(project, ended_after=start, status="awaiting_input")) == []
+    project.http.delete(f"/v1/runs/{second}")
+    assert ids(listed(project, agent="support_triage", started_after=start)) == [
+        waiting["id"],
+        third,
+    ]
+    assert ids(listed(project, ended_after=start)) == [third]
+
+
 def test_another_project_sees_no_runs(project: Service, service: Service) -> None:
     run = project.create(UNCLEAR, user_id="shared", session_id=new_id())
     for query in ({}, {"user_id": "shared"}, {"session_id": run["session_id"]}):
@@ -137,6 +170,17 @@ def test_another_project_sees_no_runs(project: Service, service: Service) -> Non
         ("user_id=" + "u" * 257, {"user_id": "must be 1 to 256 characters long"}),
         ("session_id=x", {"session_id": "must be a UUID"}),
         ("session_id=" + "0" * 31, {"session_id": "must be a UUID"}),
+        ("agent=support_triage@1", {"agent": AGENT}),
+        ("agent=" + "a" * 65, {"agent": AGENT}),
+        ("started_after=2026-06-10", {"started_after": TIME}),
+        ("started_before=2026-06-10T09:15:00", {"started_before": TIME}),
+        ("ended_after=2026-06-10T09:15:00+02:00", {"ended_after": TIME}),
+        ("ended_after=2026-02-30T09:15:00Z", {"ended_after": TIME}),
+        ("started_after=0000-01-01T00:00:00Z", {"started_after": TIME}),
+        (
+            "started_after=2026-06-10T09:15:00Z&started_before=2026-06-10T11:15:00%2B02:00",
+            {"started_before": "must be after started_after"},
+        ),
         ("page=0", {"page": "must be an integer from 1 to 1000000000"}),
         ("page=1.5", {"page": "must be an integer from 1 to 1000000000"}),
         ("page_size=501", {"page_size": "must be an integer from 1 to 500"}),

@@ -130,6 +130,24 @@ def test_me(project: Service, client: PythonClient) -> None:
 
 
 @each_client
+@pytest.mark.usefixtures("samples")
+def test_agents_and_usage(project: Service, client: PythonClient) -> None:
+    url, key = project.base_url, project.access_key
+    agents = client(url, key, lambda c: c.agents.list())
+    agent = client(url, key, lambda c: c.agents.get("support_triage"))
+    assert agent in agents
+    assert agent.input_schema["properties"]
+    run = client(url, key, lambda c: c.runs.create(TICKET, agent="support_triage"))
+    assert (run.agent, run.status) == (f"support_triage@{agent.version}", "completed")
+    # The stack of the tests counts nothing: it has no event sources.
+    assert client(url, key, lambda c: c.usage.get(from_="2026-11-01", by="agent")) == []
+    listed = client(
+        url, key, lambda c: c.runs.list(agent=agent.name, started_after="2026-01-01T00:00:00Z")
+    )
+    assert [each.id for each in listed] == [run.id]
+
+
+@each_client
 def test_a_conversation(threads_of_tests: ThreadsService, client: PythonClient) -> None:
     url, key = threads_of_tests.base_url, threads_of_tests.access_key
     text = client(url, key, lambda c: c.threads.chat(persona_id="talker").ask("Hello"))

@@ -15,13 +15,15 @@ from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.source import AgentDirectory
 from tests.support.command_line import service_variables
 from tests.support.service import Service
-from tests.support.shell_sessions import code_blocks, run_session
+from tests.support.shell_sessions import code_blocks, run_python, run_session
 from tests.support.terminal import Terminal, open_command
 
 README = Path("README.md")
 TUTORIAL = Path("docs/tutorial/first-run.md")
 CONVERSATION = Path("docs/tutorial/conversation.md")
 RECIPES = Path("docs/how-to/recipes.md")
+PYTHON_CLIENT = Path("docs/how-to/python-client.md")
+MAX_LINES = 12
 
 
 def _in_terminal(block: str, service: Service) -> AbstractContextManager[Terminal]:
@@ -117,3 +119,25 @@ def test_the_agent_of_the_readme_is_valid() -> None:
     [agent] = code_blocks(README, "Your own agent", "yaml")
     texts = {**AgentDirectory(Path("agents")).read(), "greeter.yaml": agent}
     assert "greeter" in read_agents(texts).definitions
+
+
+@pytest.mark.usefixtures("samples")
+def test_the_python_run_of_the_readme(service: Service, tmp_path: Path) -> None:
+    [code] = code_blocks(README, "First run", "python")
+    assert len(code.splitlines()) <= MAX_LINES
+    printed = run_python(code, service, tmp_path)
+    assert "'category': 'billing'" in printed
+
+
+@pytest.mark.usefixtures("samples")
+def test_the_run_and_the_conversation_of_the_python_client(
+    service: Service, tmp_path: Path
+) -> None:
+    run, resumed = code_blocks(PYTHON_CLIENT, "A run", "python")
+    assert len(run.splitlines()) <= MAX_LINES
+    printed = run_python(run + resumed, service, tmp_path)
+    assert "'category': 'billing'" in printed
+    [conversation] = code_blocks(PYTHON_CLIENT, "A conversation", "python")
+    assert len(conversation.splitlines()) <= MAX_LINES
+    # The second answer counts the messages of both turns and the first answer.
+    assert "thread so far: 3" in run_python(conversation, service, tmp_path)

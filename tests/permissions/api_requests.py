@@ -123,9 +123,12 @@ class Walk:
         for query in (
             *("", "?user_id=u", "?session_id=8c2c8e2e-2f0a-4f4e-9f4f-6e1a52f0a009"),
             *("?sort=ended_at", "?sort=-status", "?status=completed", "?status=awaiting_input"),
+            *("?agent=crashes", "?started_after=2026-01-01T00:00:00Z"),
+            "?ended_after=2026-01-01T00:00:00Z",
         ):
             self.call("GET", f"/v1/runs{query}")
         self.call("GET", "/v1/input-requests")
+        self.call("GET", "/v1/usage")
 
     def _changes(self) -> None:
         run_id = self._create({"case": "two input requests"})

@@ -23,6 +23,7 @@ from runyard_service.adapters.stream_records import image_of
 from runyard_service.application.webhooks.trigger_deliveries import trigger_due_deliveries
 from runyard_service.container import container
 from runyard_service.domain.clock import timestamp_in
+from runyard_service.domain.ids import new_id
 from runyard_service.domain.runs import Run
 from tests.crashes.crash_harness import LAMBDA_CONTEXT, CrashHarness
 from tests.fault_injection.faults import Process
@@ -78,9 +79,11 @@ def publishing_functions(
             )
         publisher, sender = Process(), Process()
         records = _records(stack, run)
+        twin = _end_of_a_twin(harness, run, records)
         with harness.run_as(publisher):
             answer = handle_records({"Records": records}, LAMBDA_CONTEXT)
-        assert answer == {"batchItemFailures": []}
+            again = handle_records({"Records": [twin]}, LAMBDA_CONTEXT)
+        assert answer == again == {"batchItemFailures": []}
         for batch in _batches(stack):
             with harness.run_as(sender):
                 handle_messages(batch, LAMBDA_CONTEXT)
@@ -133,6 +136,19 @@ def _records(stack: DevStack, run: Run) -> list[dict[str, Any]]:
         {"dynamodb": {"NewImage": image_of(item), "SequenceNumber": str(position)}}
         for position, item in enumerate(items)
     ]
+
+
+def _end_of_a_twin(
+    harness: CrashHarness, run: Run, records: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Record a run with the same counter of usage; return the record of its end."""
+    twin_id = new_id()[:-4] + run.id[-4:]
+    with harness.run_as(Process(), concurrent=True):  # Not a call of the function.
+        ended = harness.stores.runs.get(run.id)
+        assert ended is not None
+        harness.stores.runs.create(ended.model_copy(update={"id": twin_id}))
+    image = {**records[-1]["dynamodb"]["NewImage"], "run_id": {"S": twin_id}}
+    return {"dynamodb": {"NewImage": image, "SequenceNumber": "1"}}
 
 
 def _batches(stack: DevStack) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Code blocks of documentation pages, and their execution against a service."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -15,6 +16,20 @@ def code_blocks(page: Path, section: str, language: str) -> list[str]:
     if section:
         text = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def run_python(code: str, service: Service, folder: Path) -> str:
+    """Run Python code whose client takes the service from the environment; return its output."""
+    variables = {"RUNYARD_URL": service.base_url, "RUNYARD_ACCESS_KEY": service.access_key}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, **variables, "XDG_CONFIG_HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
 
 
 def run_session(blocks: list[str], service: Service, folder: Path) -> str:

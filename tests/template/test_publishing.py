@@ -95,13 +95,25 @@ def test_the_publisher_cannot_read_webhook_secrets(translated: Translated) -> No
     """The template grants key prefixes; this test compares them with the keys of the code."""
     readable = {
         key
-        for action in ("dynamodb:GetItem", "dynamodb:Query")
+        for action in ("dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem")
         for key in leading_keys(translated, "PublishEventsFunction", action)
     }
-    assert readable == {"RUN#*", "WEBHOOKS#*"}
+    assert readable == {"RUN#*", "WEBHOOKS#*", "USAGE#*", "COUNTED#*"}
     secrets = str(keys.webhook_secrets("id")["pk"])
     assert not any(secrets.startswith(key.removesuffix("*")) for key in readable)
     assert secrets.startswith("WEBHOOK#")
+
+
+def test_the_publisher_writes_only_deliveries_and_usage(translated: Translated) -> None:
+    writable = {
+        key
+        for action in ("dynamodb:PutItem", "dynamodb:UpdateItem")
+        for key in leading_keys(translated, "PublishEventsFunction", action)
+    }
+    assert writable == {"DELIVERIES#*", "USAGE#*", "COUNTED#*"}
+    usage = keys.usage("p", "2026-06-10", 0, ""), keys.usage_receipt("id")
+    for key in usage:
+        assert any(str(key["pk"]).startswith(prefix.removesuffix("*")) for prefix in writable)
 
 
 def test_only_the_publisher_may_send_to_the_event_bus(translated: Translated) -> None:

@@ -53,14 +53,14 @@ class InputRequest(Record):
     prompt: str
     params: Mapping[str, Any]
     editable_params: tuple[str, ...] = field(default=(), metadata=source(parse=tuple))
+    params_schema: Mapping[str, Any] | None = None
+    tool: Mapping[str, Any]
+    agent: str
+    user_id: str | None = None
+    created_at: str
     expires_at: str | None = None
     on_expiry: str | None = None
     run_id: str | None = None
-    created_at: str | None = None
-    agent: str | None = None
-    tool: Mapping[str, Any] | None = None
-    params_schema: Mapping[str, Any] | None = None
-    user_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,7 @@ class Run(Record):
 
     id: str
     app_id: str
+    agent: str
     status: str
     started_at: str
     input: Mapping[str, Any]
@@ -81,7 +82,6 @@ class Run(Record):
     )
     error: ErrorInfo | None = field(default=None, metadata=source(parse=ErrorInfo.parse))
     usage: Usage | None = field(default=None, metadata=source(parse=Usage.parse))
-    agent: str | None = None
     model: str | None = None
     thread_id: str | None = None
     created_by: Author | None = field(default=None, metadata=source(parse=Author.parse))

@@ -164,7 +164,8 @@ def test_query_names_of_streams_are_checked(
 
 
 def test_blank_parameters_count_as_absent(client: TestClient, run_id: str) -> None:
-    blank = "page=&page_size=&status=&sort=&user_id=&session_id="
+    blank = "page=&page_size=&status=&sort=&user_id=&session_id=&agent="
+    blank += "&started_after=&started_before=&ended_after="
     assert client.get(f"/v1/runs?{blank}").status_code == 200
     assert client.get("/v1/runs?sort=status,").status_code == 200
     assert client.get("/threads/v1/runs?limit=&before=&status=").status_code == 200

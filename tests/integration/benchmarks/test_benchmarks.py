@@ -24,9 +24,9 @@ def test_every_benchmark_returns_a_measurement(tmp_path: Path) -> None:
         recorded, server_pid = spans.read(tmp_path), stack.pid("web")
     assert (used.transitions, paused.transitions) == (1, 3)
     assert used.invocations == {"RunStepFunction": 1}
-    assert (used.writes, used.event_writes) == (18, 4)
+    assert (used.writes, used.event_writes, used.usage_writes) == (21, 4, 3)
     # Write units: 1 for a plain write, 13 for the pause, 11 for the answer, 6 for the resume.
-    assert (paused.writes, paused.event_writes) == (49, 11)
+    assert (paused.writes, paused.event_writes, paused.usage_writes) == (52, 11, 3)
     assert used.reads > used.tail_reads > 0
     for moment in (*moments, *answered):
         assert (

@@ -37,7 +37,7 @@ LOG = [frame(1, "run.started"), frame(2), frame(3), frame(4, "run.completed")]
 
 
 class CutLog:
-    """Serve the log as streams that end after so many bytes, each one byte later."""
+    """Serve the log as streams that end after a byte, after two bytes, and so on."""
 
     def __init__(self) -> None:
         self.cut = 0
@@ -264,9 +264,9 @@ def test_no_error_shows_the_key(
         client(server.url, KEY, work)
     # The errors of httpx2 have frames with all headers.
     assert type(raised.value.__context__).__module__ in ("builtins", "json.decoder")
-    shown = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
+    printed = traceback.TracebackException.from_exception(raised.value, capture_locals=True)
     # The test's own frames have the key; those of the client follow.
-    frames = [frame for frame in shown.stack if "/runyard/client/" in frame.filename]
+    frames = [frame for frame in printed.stack if "/runyard/client/" in frame.filename]
     assert frames
     assert KEY not in "".join(traceback.StackSummary.from_list(frames).format())
     assert KEY not in repr(raised.value)
@@ -282,5 +282,5 @@ def test_no_connection(client: PythonClient) -> None:
 
 def test_a_client_shows_no_key() -> None:
     with Runyard(url="http://127.0.0.1:1", access_key=KEY) as client:
-        for shown in (repr(client), repr(client.configuration), repr(vars(client))):
-            assert KEY not in shown
+        for text in (repr(client), repr(client.configuration), repr(vars(client))):
+            assert KEY not in text

@@ -64,7 +64,7 @@ def people(stack: DevStack, stores: Stores) -> Iterator[People]:
 
 
 def views_of(endpoint: TestClient, service: Service, run_id: str) -> list[dict[str, Any]]:
-    """Return the only open input request of the project, as each route of the endpoint returns it."""
+    """Return the open input request of the run, as each route of the endpoint returns it."""
     headers = {"Authorization": f"Bearer {service.access_key}"}
     run, runs, inbox = (
         endpoint.get(path, headers=headers).json()["data"]

@@ -14,7 +14,7 @@ from runyard_dev.clients import client
 from runyard_dev.dev_stack import DevStack
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.attributes import transact
-from runyard_service.adapters.dynamodb.run_index import position_markers, run_lists
+from runyard_service.adapters.dynamodb.run_index import combined_filters, position_markers
 from runyard_service.adapters.dynamodb.run_index.active_runs import ActiveRuns
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
     API_STATUSES,
@@ -31,6 +31,7 @@ from runyard_service.domain.runs import ENDED, Run, RunStatus
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
 USERS = ("ada", "b#ob", None)
+AGENTS = ("agent@1", "agent@2", "agent-b@1")
 SESSIONS = (derived_id("one"), derived_id("two"), None)
 
 
@@ -83,6 +84,9 @@ def fits(run: Run, run_filter: RunFilter) -> bool:
         (not run_filter.statuses or status_of(run) in run_filter.statuses)
         and run_filter.user_id in (None, run.user_id)
         and run_filter.session_id in (None, run.session_id)
+        and run_filter.agent in (None, run.agent.partition("@")[0])
+        and run_filter.started_after <= run.started_at < run_filter.started_before
+        and (run_filter.ended_after is None or run_filter.ended_after <= (run.ended_at or ""))
     )
 
 
@@ -95,7 +99,7 @@ def some_run(dice: random.Random, project_id: str, moment: datetime) -> Run:
         project_id=project_id,
         org_id="org",
         app_id="app",
-        agent="agent@1",
+        agent=dice.choice(AGENTS),
         definition_digest="0" * 64,
         status=status,
         input={"n": 1},
@@ -143,11 +147,15 @@ def orders() -> Iterator[tuple[str, ...]]:
                 yield tuple(map("".join, zip(signs, fields, strict=True)))
 
 
+def moment_of(milliseconds: int) -> str:
+    return timestamp(START + timedelta(milliseconds=milliseconds))
+
+
 def name_of(fields: dict[str, Any]) -> str:
     """Return the filter as a part of a test's name, the same in every process."""
     parts = [
-        ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
-        for value in fields.values()
+        ",".join(sorted(value)) if isinstance(value, frozenset) else f"{name}={value}"
+        for name, value in fields.items()
     ]
     return " and ".join(parts) or "everything"
 
@@ -166,6 +174,24 @@ FILTERS: list[dict[str, Any]] = [
     {"user_id": "ada", "statuses": frozenset({"paused", "completed"})},
     {"session_id": SESSIONS[0], "statuses": frozenset({"canceled"})},
     {"user_id": "ada", "session_id": SESSIONS[0], "statuses": frozenset({"created", "failed"})},
+    {"agent": "agent"},
+    {"agent": "agent-b", "user_id": "ada"},
+]
+TIME_FILTERS: list[dict[str, Any]] = [
+    {"agent": "agent", "statuses": frozenset({"failed"}), "started_after": moment_of(300)},
+    {"started_after": moment_of(400)},
+    {"started_before": moment_of(610)},
+    {"started_after": moment_of(200), "started_before": moment_of(700)},
+    {"started_after": moment_of(200), "started_before": moment_of(201)},
+    {"started_after": moment_of(0), "started_before": moment_of(10_000)},
+    {"statuses": frozenset({"failed", "started"}), "started_before": moment_of(500)},
+    {"user_id": "b#ob", "started_after": moment_of(250)},
+    {"ended_after": moment_of(1_500)},
+    {"ended_after": moment_of(1_500), "statuses": frozenset({"failed", "created"})},
+    {"ended_after": moment_of(1_500), "statuses": frozenset({"created"})},
+    {"ended_after": moment_of(900), "started_after": moment_of(100)},
+    {"ended_after": moment_of(900), "agent": "agent", "started_before": moment_of(800)},
+    {"ended_after": moment_of(900), "session_id": SESSIONS[0]},
 ]
 
 
@@ -175,6 +201,17 @@ def test_every_sort_order_of_a_filter_is_correct(listing: Listing, fields: dict[
     run_filter = RunFilter(listing.project_id, **fields)
     for sort in orders():
         listing.check(run_filter, sort, dice.choice((7, 25, 60)), dice.randrange(1, 7))
+
+
+@pytest.mark.parametrize("fields", TIME_FILTERS, ids=name_of)
+def test_sort_orders_of_a_limited_time_are_correct(
+    listing: Listing, fields: dict[str, Any]
+) -> None:
+    dice = random.Random(name_of(fields))
+    run_filter = RunFilter(listing.project_id, **fields)
+    for sort in dice.sample(list(orders()), 8):
+        listing.check(run_filter, sort, 25, dice.randrange(1, 5))
+    listing.check(run_filter, ("-started_at",), 60)
 
 
 @pytest.mark.parametrize("fields", FILTERS, ids=name_of)
@@ -197,24 +234,41 @@ def test_a_project_without_runs_has_an_empty_list(stores: Stores) -> None:
     assert (found.ids, found.total) == ([], 0)
 
 
-@pytest.mark.parametrize("fields", [{}, {"user_id": "ada"}, {"statuses": frozenset({"failed"})}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"user_id": "ada"},
+        {"statuses": frozenset({"failed"})},
+        {"agent": "agent"},
+        {"started_after": moment_of(400)},
+        {"agent": "agent", "started_after": moment_of(200), "started_before": moment_of(700)},
+        {"user_id": "ada", "started_before": moment_of(610)},
+        {"started_after": moment_of(10_000)},
+        {"started_before": START.isoformat()},
+        {"ended_after": moment_of(1_500)},
+    ],
+    ids=name_of,
+)
 @pytest.mark.parametrize("sort", ["-started_at", "started_at", "-ended_at", "ended_at"])
 def test_lists_with_position_markers_are_the_same(
     listing: Listing, fields: dict[str, Any], sort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(position_markers, "MARKER_INTERVAL", 10)
     run_filter = RunFilter(listing.project_id, **fields)
-    listing.check(run_filter, (sort,), 7)
+    listing.check(run_filter, (sort,), 13)
     listing.check(run_filter, (sort, "status"), 3, 1, 2, 5, 9)
 
 
-@pytest.mark.parametrize("fields", [fields for fields in FILTERS if fields], ids=name_of)
+@pytest.mark.parametrize(
+    "fields", [fields for fields in (*FILTERS, *TIME_FILTERS) if fields], ids=name_of
+)
 def test_long_lists_are_merged_in_order(
     listing: Listing, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_lists, "_MAX_IN_MEMORY", 0)
+    monkeypatch.setattr(combined_filters, "_MAX_IN_MEMORY", 0)
     for sort in (("-started_at",), ("started_at",), ("-ended_at", "status")):
-        listing.check(RunFilter(listing.project_id, **fields), sort, size=11)
+        listing.check(RunFilter(listing.project_id, **fields), sort, size=30)
 
 
 def test_position_markers_are_set_only_where_no_run_can_be_added(
@@ -336,7 +390,7 @@ def input_request(run: Run) -> InputRequest:
         sequence=3,
         type="human_feedback",
         tool_call_id="call",
-        tool={"name": "ask-human", "type": "ask_human"},
+        tool={"name": "ask-human", "type": "ask_human", "effect": "none"},
         prompt="Which?",
         params={},
         created_at=timestamp(),

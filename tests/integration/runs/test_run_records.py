@@ -113,7 +113,7 @@ def an_input_request(params: dict[str, Any]) -> InputRequest:
         sequence=3,
         type="approval_request",
         tool_call_id="call",
-        tool={"name": "pay", "type": "python"},
+        tool={"name": "pay", "type": "python", "effect": "unsafe"},
         prompt="Pay?",
         params=params,
         created_at=timestamp(),

@@ -835,6 +835,30 @@ def test_the_order_of_stream_records_changes_nothing(
     assert len(endpoint.received(5)) == 5
 
 
+def test_the_runs_that_ended_are_in_the_usage_of_the_project(
+    project: Project, webhook_stores: Stores
+) -> None:
+    runs = [project.canceled_run() for _ in range(3)]
+    active = project.service.create(TICKET)["id"]
+
+    def usage(by: str) -> list[dict[str, Any]]:
+        response = project.service.http.get("/v1/usage", params={"by": by})
+        rows: list[dict[str, Any]] = response.json()["data"]
+        return rows
+
+    wait_until(lambda: sum(row["runs"] for row in usage("day")) == 3)
+    of_runs = [project.service.run(run_id)["usage"] for run_id in runs]
+    for by in ("day", "agent", "model", "user"):
+        rows = usage(by)
+        for name in ("input_tokens", "output_tokens"):
+            total = sum(each[name] for each in of_runs)
+            assert sum(row[name] for row in rows) == total > 0
+        assert sum(row["canceled"] for row in rows) == 3
+    assert project.service.http.delete(f"/v1/runs/{runs[0]}").status_code == 204
+    assert sum(row["runs"] for row in usage("agent")) == 3
+    assert active not in runs
+
+
 def test_an_invalid_queue_message_does_not_block_the_queue(
     project: Project, publishing_stack: DevStack
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from runyard.client.core import follow as module
 from runyard.client.core.effects import Close, Failure, Item, Open, Read, Request, Response, Sleep
-from runyard.client.core.follow import MAX_RECONNECTS, SILENCE_SECONDS, Cursor, follow
+from runyard.client.core.follow import MAX_ATTEMPTS, SILENCE_SECONDS, Cursor, follow
 from runyard.client.errors import (
     ApiError,
     ConnectionLost,
@@ -143,7 +143,7 @@ def test_the_first_connection_has_two_retries(status: int) -> None:
 
 
 def test_a_followed_stream_reconnects_through_a_longer_outage() -> None:
-    outage: list[Response | Failure] = [CUT, answer(500), *[answer(503)] * (MAX_RECONNECTS - 2)]
+    outage: list[Response | Failure] = [CUT, answer(500), *[answer(503)] * (MAX_ATTEMPTS - 3)]
     assert Script([frame(1)], *outage, [end(2)]).run(Cursor("r")) == [1, 2]
     with pytest.raises(ApiError, match="503"):
         Script([frame(1)], *outage, answer(503)).run(Cursor("r"))

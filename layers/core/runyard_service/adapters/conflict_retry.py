@@ -33,6 +33,8 @@ END_RUN_IN_THREAD_ATTEMPTS = 20
 CLOSE_RUN_ATTEMPTS = 20
 # Requests with the same key can claim it in the same moment, but only after its record expired.
 CLAIM_IDEMPOTENCY_KEY_ATTEMPTS = 10
+# Several batches of ended runs can be counted in the same moment.
+COUNT_RUNS_ATTEMPTS = 40
 # An operator rotates a secret: two rotations in the same moment are rare.
 ROTATE_SECRET_ATTEMPTS = 5
 

@@ -30,6 +30,7 @@ from runyard_service.adapters.dynamodb.idempotency import RETENTION_SECONDS
 from runyard_service.adapters.dynamodb.run_index.position_markers import PositionMarkers
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
     IndexPartition,
+    RunFilter,
     append_only_lists,
 )
 from runyard_service.adapters.dynamodb.runs import JSON_FIELDS
@@ -39,7 +40,7 @@ from runyard_service.adapters.s3.checkpoints import Checkpoints
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import now, parse, timestamp
 from runyard_service.domain.request_errors import RunActiveError
-from runyard_service.domain.runs import ENDED, Run, RunStatus
+from runyard_service.domain.runs import ENDED, Run, RunStatus, agent_name
 
 # A worker's invocation ends after 15 minutes at the latest.
 FENCED_SECONDS = 960
@@ -58,6 +59,7 @@ class DeletedRun(BaseModel):
     deleted_at: str
     started_at: str = ""
     ttl: int | None = None
+    agent: str = ""
     status: RunStatus = "completed"
     ended_at: str = ""
     user_id: str | None = None
@@ -111,7 +113,10 @@ class DeletedRuns:
 
     def _hide_changes(self, run: Run) -> list[TransactWriteItem]:
         due = parse(run.ended_at or timestamp()) + timedelta(seconds=FENCED_SECONDS)
-        lists = ("started_key", "ended_key", "status_key", "user_key", "session_key")
+        lists = (
+            *("started_key", "ended_key", "status_key"),
+            *("user_key", "session_key", "agent_key"),
+        )
         fields = {
             **dict.fromkeys((*lists, *attributes_of(JSON_FIELDS), "created_by")),
             "deleted_at": timestamp(),
@@ -152,8 +157,16 @@ class DeletedRuns:
             ),
             "ttl": int(time.time()) + TOMBSTONE_SECONDS,
         }
+        # The receipt stays as long: a writer with the old record must not count the run again.
+        self.records.put({**keys.usage_receipt(deleted.id), "ttl": tombstone["ttl"]})
         self.records.put(tombstone)
 
 
 def _lists(run: Run | DeletedRun) -> Sequence[IndexPartition]:
-    return append_only_lists(run.project_id, run.status, run.user_id, run.session_id)
+    run_filter = RunFilter(
+        run.project_id,
+        user_id=run.user_id,
+        session_id=run.session_id,
+        agent=agent_name(run.agent),
+    )
+    return append_only_lists(run_filter, run.status)

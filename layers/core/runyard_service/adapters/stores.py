@@ -18,6 +18,8 @@ from runyard_service.adapters.dynamodb.runs import Runs
 from runyard_service.adapters.dynamodb.spending_ledger import Spending
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.dynamodb.threads import Threads
+from runyard_service.adapters.dynamodb.usage.counters import UsageCounters
+from runyard_service.adapters.dynamodb.usage.days import UsageDays
 from runyard_service.adapters.dynamodb.webhooks import WebhookDeliveries, Webhooks
 from runyard_service.adapters.history_cache import Histories
 from runyard_service.adapters.run_deletion import DeletedRuns
@@ -47,6 +49,8 @@ class Stores:
     project_limits: ProjectLimits
     retention_days: RetentionDays
     spending: Spending
+    usage_counters: UsageCounters
+    usage_days: UsageDays
     files: Files
     payloads: Payloads
     idempotency: Idempotency
@@ -86,6 +90,8 @@ class Stores:
             project_limits=ProjectLimits(records),
             retention_days=RetentionDays(records),
             spending=Spending(records, runs),
+            usage_counters=UsageCounters(records),
+            usage_days=UsageDays(records),
             files=files,
             payloads=payloads,
             idempotency=Idempotency(records, payloads),

@@ -32,10 +32,19 @@ def is_too_large(services: Services, response: Response) -> bool:
 
 
 class RowSizes:
-    """The total size of the rows of a page."""
+    """The total size of the rows of a page.
 
-    def __init__(self, services: Services) -> None:
+    `parameter` and `advice` are for the error: the parameter that reduces the rows, and how.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        parameter: str = "page_size",
+        advice: str = "set a smaller page_size",
+    ) -> None:
         self._stream_url = services.settings.stream_url
+        self._parameter, self._advice = parameter, advice
         self._size = 0
 
     def add(self, row: Row) -> None:
@@ -44,8 +53,8 @@ class RowSizes:
             return  # The streaming endpoint has no limit.
         self._size += _size_of(row)
         if self._size > _MAX_BYTES:
-            way_out = f"set a smaller page_size, or send the request to {self._stream_url}"
-            raise ResponseTooLargeError({"page_size": f"the page is above 6 MB; {way_out}"})
+            way_out = f"{self._advice}, or send the request to {self._stream_url}"
+            raise ResponseTooLargeError({self._parameter: f"the page is above 6 MB; {way_out}"})
 
     def checked(self, rows: Iterable[Row]) -> list[Row]:
         """Count and return the rows. Raise as `add`."""

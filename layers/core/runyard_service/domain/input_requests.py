@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from runyard_service.domain.clock import now, parse, timestamp
-from runyard_service.domain.event_payloads.operations import ToolLabel
+from runyard_service.domain.event_payloads.input_requests import RequestedTool
 
 RequestType = Literal["human_feedback", "approval_request"]
 RequestState = Literal["open", "answered", "expired", "void"]
@@ -21,8 +21,8 @@ class InputRequest(BaseModel):
 
     `agent` and `user_id` are those of the run. `sequence` is the sequence of its event.
     `tool_call_id` is the call that waits for the answer. It is None if the run has reached a limit
-    and the answer can raise it. `tool` has the `name`, the `type` and the `effect` of what the run
-    does after the answer. `params_schema` is the JSON Schema of the `editable_params`, if known.
+    and the answer can raise it. `params_schema` is the JSON Schema of the `editable_params`, if
+    known.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
@@ -35,7 +35,7 @@ class InputRequest(BaseModel):
     sequence: int
     type: RequestType
     tool_call_id: str | None = None
-    tool: ToolLabel
+    tool: RequestedTool
     prompt: str
     params: Mapping[str, Any]
     params_schema: Mapping[str, Any] | None = None

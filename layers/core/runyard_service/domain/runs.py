@@ -15,6 +15,11 @@ RunStatus = Literal["created", "started", "paused", "completed", "failed", "canc
 ENDED: frozenset[str] = frozenset({"completed", "failed", "canceled"})
 
 
+def agent_name(agent: str) -> str:
+    """Return the name of an agent `name@version` without its version."""
+    return agent.partition("@")[0]
+
+
 class Usage(BaseModel):
     """The usage of a run. `cost_usd` is exact; None while no price is known.
 

@@ -12,7 +12,7 @@ from runyard_service.domain.clock import parse
 from runyard_service.domain.event_payloads.runs import RunFailed
 from runyard_service.domain.events import Event
 from runyard_service.domain.history.history import History
-from runyard_service.domain.runs import Run
+from runyard_service.domain.runs import Run, agent_name
 from runyard_service.observability import metrics
 from runyard_service.observability.metrics import Dimension, LogFields, Metric, record
 
@@ -24,7 +24,7 @@ _DECIDED = frozenset(
 
 def agent_key(run: Run) -> str:
     """Return the agent's name without its version: the number of versions has no limit."""
-    return run.agent.partition("@")[0]
+    return agent_name(run.agent)
 
 
 @dataclass(frozen=True)

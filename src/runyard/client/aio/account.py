@@ -71,7 +71,10 @@ class AsyncKeys:
         user_name: str | None = None,
         user_email: str | None = None,
     ) -> Key:
-        """Create a key. Only the first response has its text: after a retry, create another."""
+        """Create a key, by default for all projects and with the rights of this key.
+
+        The result has the `secret`. After a retry it has none: revoke the key and create another.
+        """
         body = set_fields(
             project_id=project_id,
             agent=agent,
@@ -83,16 +86,9 @@ class AsyncKeys:
         )
         return await self.transport.run(account.create_key(body))
 
-    async def rotate(
-        self, key_id: str, *, overlap_hours: int | None = None, days: int | None = None
-    ) -> Key:
-        """Create a successor. Both keys are valid for `overlap_hours`, by default 24."""
-        body = set_fields(overlap_hours=overlap_hours, days=days)
-        return await self.transport.run(account.rotate_key(key_id, body))
-
-    async def revoke(self, key_id: str) -> None:
-        """End a key. Every process notices it within 60 seconds."""
-        await self.transport.run(account.revoke_key(key_id))
+    async def revoke(self, key_id: str) -> Key:
+        """End a key; return it. Every process notices it within 60 seconds."""
+        return await self.transport.run(account.revoke_key(key_id))
 
 
 class AsyncUsage:

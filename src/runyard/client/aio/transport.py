@@ -1,4 +1,4 @@
-"""Perform the effects of operations with httpx2, on asyncio or trio."""
+"""Perform the effects of operations with httpx2, on asyncio."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,7 +33,7 @@ class AsyncTransport:
         import httpx2
 
         self.configuration = configuration
-        self.errors = httpx2.TransportError
+        self.errors = (httpx2.RequestError, httpx2.InvalidURL)
         self._timeout = httpx2.Timeout
         self.http = httpx2.AsyncClient(
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20)

@@ -43,12 +43,7 @@ def create_key(body: Mapping[str, Any]) -> Call[Key]:
     return Key.parse(answer["data"])
 
 
-def rotate_key(key_id: str, body: Mapping[str, Any]) -> Call[Key]:
-    """Create a successor of the key. Only the first response contains its text."""
-    answer = yield from call_json("POST", f"/v1/keys/{segment(key_id)}/rotate", body=body)
+def revoke_key(key_id: str) -> Call[Key]:
+    """End the key; return it."""
+    answer = yield from call_json("DELETE", f"/v1/keys/{segment(key_id)}")
     return Key.parse(answer["data"])
-
-
-def revoke_key(key_id: str) -> Call[None]:
-    """End the key."""
-    yield from call_json("POST", f"/v1/keys/{segment(key_id)}/revoke")

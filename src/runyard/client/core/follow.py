@@ -40,8 +40,8 @@ from runyard.events import Event, parse_event
 HEARTBEAT_SECONDS = 15.0
 SILENCE_SECONDS = 3 * HEARTBEAT_SECONDS
 """After this silence, a connection counts as cut. The service sends a heartbeat every 15 s."""
-MAX_RECONNECTS = 20
-"""The attempts in a row without a stream, after the first one: about four minutes."""
+MAX_ATTEMPTS = 20
+"""The attempts in a row without a stream, after the first stream: about four minutes."""
 
 
 class Cursor:
@@ -124,16 +124,16 @@ class Reconnects:
     def pause_after(self, answer: Response | Failure) -> float:
         """Return the seconds before the next attempt. Raise the error of the last one."""
         self._failures += 1
-        allowed = MAX_RECONNECTS if self._has_connected else MAX_RETRIES
+        is_last = self._failures >= (MAX_ATTEMPTS if self._has_connected else MAX_RETRIES + 1)
         asked = None
         if isinstance(answer, Failure):
-            if self._failures > allowed:
+            if is_last:
                 raise ConnectionLost(answer.reason)
         else:
             asked = retry_after(answer.headers)
             is_temporary = answer.status in RETRIED_STATUSES
             is_temporary = is_temporary or (self._has_connected and answer.status >= 500)
-            if not is_temporary or self._failures > allowed or (asked or 0) > MAX_RETRY_AFTER:
+            if is_last or not is_temporary or (asked or 0) > MAX_RETRY_AFTER:
                 check_status(answer)
                 raise ApiError(answer.status, "no_stream", "the answer is no stream; check the URL")
         return max(self._next_pause(), asked or 0)

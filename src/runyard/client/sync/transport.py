@@ -34,7 +34,7 @@ class Transport:
         import httpx2
 
         self.configuration = configuration
-        self.errors = httpx2.TransportError
+        self.errors = (httpx2.RequestError, httpx2.InvalidURL)
         self._timeout = httpx2.Timeout
         self.http = httpx2.Client(
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20)

@@ -17,6 +17,8 @@
 | message of a thread  | THREAD#<id>                       | MESSAGE#<sequence> |
 | run of a thread      | THREAD#<id>                       | RUN#<time>#<id>    |
 | ledger of a day      | LEDGER#<project>[#<agent>]#<date> | LEDGER             |
+| usage counter        | USAGE#<project>#<date>#<shard>    | <digest>           |
+| receipt of a counted run | COUNTED#<run id>              | COUNTED            |
 | idempotency record   | IDEMPOTENCY#<digest>              | IDEMPOTENCY        |
 | file                 | FILE#<project>#<id>               | FILE               |
 | webhook              | WEBHOOKS#<project>                | <id>               |
@@ -34,6 +36,7 @@ The indexes hold keys only. An item without the sort key of an index is not in t
 | runs-by-project    | project_id    | started_key      | all runs                                |
 | runs-by-user       | user_key      | started_key      | runs with a user                        |
 | runs-by-session    | session_key   | started_key      | runs with a session                     |
+| runs-by-agent      | agent_key     | started_key      | all runs, by agent without version      |
 | runs-by-status     | status_key    | started_key      | all runs, by the status in the API      |
 | runs-by-end        | status_key    | ended_key        | ended runs                              |
 | open-requests      | project_id    | request_sort_key | input requests that wait for an answer  |
@@ -51,6 +54,7 @@ OPEN_RUNS_INDEX = "open-runs"
 RUNS_BY_PROJECT_INDEX = "runs-by-project"
 RUNS_BY_USER_INDEX = "runs-by-user"
 RUNS_BY_SESSION_INDEX = "runs-by-session"
+RUNS_BY_AGENT_INDEX = "runs-by-agent"
 RUNS_BY_STATUS_INDEX = "runs-by-status"
 RUNS_BY_END_INDEX = "runs-by-end"
 OPEN_REQUESTS_INDEX = "open-requests"
@@ -58,6 +62,8 @@ THREADS_BY_PROJECT_INDEX = "threads-by-project"
 # Several partitions, because a partition key takes at most 1,000 write units a second. Many
 # concurrent starts of runs would exceed this limit.
 OPEN_RUN_SHARDS = 8
+# Several items for each counter of usage, because an item takes one write at a time.
+USAGE_SHARDS = 4
 
 
 def run(run_id: str) -> Key:
@@ -145,6 +151,26 @@ def ledger(name: str) -> Key:
 def hold(run_id: str) -> Key:
     """Return the key of the run's hold for the cost of its next response."""
     return {"pk": f"RUN#{run_id}", "sk": "HOLD"}
+
+
+def usage(project_id: str, day: str, shard: int, digest: str) -> Key:
+    """Return the key of a counter of the project for a day (`2026-11-24`)."""
+    return {"pk": f"USAGE#{quote(project_id, safe='')}#{day}#{shard}", "sk": digest}
+
+
+def usage_shard(run_id: str) -> int:
+    """Return the number of the shard of the run's counter."""
+    return int(run_id.replace("-", "")[-4:], 16) % USAGE_SHARDS
+
+
+def usage_receipt(run_id: str) -> Key:
+    """Return the key of the receipt of a run whose usage is counted."""
+    return {"pk": f"COUNTED#{run_id}", "sk": "COUNTED"}
+
+
+def run_id_of_receipt(key: Key) -> str:
+    """Return the run id of the key of a receipt."""
+    return str(key["pk"]).removeprefix("COUNTED#")
 
 
 def idempotency(digest: str) -> Key:

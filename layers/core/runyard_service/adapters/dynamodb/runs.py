@@ -17,7 +17,7 @@ from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.request_errors import ConflictError
-from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage
+from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage, agent_name
 
 # Seconds until the sweep checks a run without news. A created run should start within seconds. The
 # worker of a started run ends within 15 minutes. A paused run is checked once a day, and when its
@@ -52,6 +52,12 @@ def api_status(status: str, open_requests: int) -> str:
 def _usage_item(usage: Usage) -> dict[str, Any]:
     """Return the stored usage: values other than 0, and the cost as exact text."""
     return usage.model_dump(mode="json", exclude_defaults=True)
+
+
+def stored_usage(item: Mapping[str, Any]) -> Usage:
+    """Return the usage of its stored form."""
+    cost = item.get("cost_usd")
+    return Usage.model_validate({**item, "cost_usd": None if cost is None else Decimal(cost)})
 
 
 def _sweep_at(status: RunStatus, wait_seconds: float | None) -> str:
@@ -102,6 +108,7 @@ class Runs:
             **self._json.encoded(run.id, json_fields),
             "started_key": keys.time_sort_key(run.started_at, run.id),
             "status_key": keys.scoped(run.project_id, api_status(run.status, run.open_requests)),
+            "agent_key": keys.scoped(run.project_id, agent_name(run.agent)),
         }
         if run.user_id is not None:
             item["user_key"] = keys.scoped(run.project_id, run.user_id)
@@ -274,6 +281,5 @@ class Runs:
             return None
         fields = keys.without_keys(item) | self._json.decoded(item, JSON_FIELDS)
         if usage := fields.get("usage"):
-            cost = usage.get("cost_usd")
-            fields["usage"] = {**usage, "cost_usd": None if cost is None else Decimal(cost)}
+            fields["usage"] = stored_usage(usage)
         return Run.model_validate(fields)

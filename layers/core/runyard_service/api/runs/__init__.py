@@ -12,6 +12,7 @@ from runyard_service.api.runs import (
     list_runs,
     me,
     runs,
+    usage,
     webhooks,
 )
 
@@ -22,6 +23,7 @@ router.include_router(export.router)
 router.include_router(list_runs.router)
 router.include_router(input_requests.router)
 router.include_router(files.router)
+router.include_router(usage.router)
 router.include_router(webhooks.router)
 router.include_router(me.router)
 router.include_router(agents.router)

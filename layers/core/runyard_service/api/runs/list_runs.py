@@ -1,5 +1,6 @@
 """`GET /v1/runs`: the runs of the project, filtered, sorted and paged."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,6 +10,8 @@ from starlette.datastructures import QueryParams
 
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
     API_STATUSES,
+    FIRST,
+    LAST,
     SORTABLE,
     RunFilter,
 )
@@ -18,24 +21,34 @@ from runyard_service.api.response_size import RowSizes
 from runyard_service.api.runs.paging import Page, page_of
 from runyard_service.api.runs.views import related_view, run_view
 from runyard_service.api.services import Services
+from runyard_service.domain.clock import parse_rfc_3339
 from runyard_service.domain.ids import parse_id
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run
 
 router = APIRouter()
 
-_PARAMETERS = {"status", "user_id", "session_id", "page", "page_size", "sort"}
+_TIMES = ("started_after", "started_before", "ended_after")
+_PARAMETERS = {
+    *("status", "agent", "user_id", "session_id", *_TIMES),
+    *("page", "page_size", "sort"),
+}
+_AGENT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # Input requests are read per run. Concurrent reads reduce the latency of a page.
 _READERS = 8
 
 
 @router.get("/runs")
 async def list_runs(request: Request, services: ServicesDep, key: ReadKey) -> Response:
-    """Return a page of the runs of the project, by default newest first."""
+    """Return a page of the runs of the project, by default newest first.
+
+    With `ended_after`, the default order is that of the end.
+    """
     query = request.query_params
     issues = unknown_names(query, _PARAMETERS, repeatable={"status"})
     run_filter = _filter(query, key.project_id, issues)
-    page = page_of(query, SORTABLE, "-started_at", known_issues=issues)
+    default_sort = "-started_at" if run_filter.ended_after is None else "-ended_at"
+    page = page_of(query, SORTABLE, default_sort, known_issues=issues)
     return JsonResponse(await run_in_threadpool(_read_page, services, run_filter, page))
 
 
@@ -50,7 +63,38 @@ def _filter(query: QueryParams, project_id: str, issues: dict[str, str]) -> RunF
     session_id = parse_id(session) if session else None
     if session and session_id is None:
         issues["session_id"] = "must be a UUID"
-    return RunFilter(project_id, statuses, user_id, session_id)
+    agent = query.get("agent") or None
+    if agent is not None and not _AGENT_NAME.fullmatch(agent):
+        issues["agent"] = "must be the name of an agent without its version, such as support_triage"
+    times = _times(query, issues)
+    return RunFilter(
+        project_id,
+        statuses,
+        user_id,
+        session_id,
+        agent,
+        started_after=times.get("started_after", FIRST),
+        started_before=times.get("started_before", LAST),
+        ended_after=times.get("ended_after"),
+    )
+
+
+def _times(query: QueryParams, issues: dict[str, str]) -> dict[str, str]:
+    """Return the times of the query as timestamps."""
+    times: dict[str, str] = {}
+    for name in _TIMES:
+        if text := query.get(name):
+            moment = parse_rfc_3339(text)
+            if moment is None:
+                issues[name] = (
+                    "must be a time with a time zone (RFC 3339), such as 2026-06-10T09:15:00Z;"
+                    " write + as %2B"
+                )
+            else:
+                times[name] = moment
+    if times.get("started_after", FIRST) >= times.get("started_before", LAST):
+        issues["started_before"] = "must be after started_after"
+    return times
 
 
 def _read_page(services: Services, run_filter: RunFilter, page: Page) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from runyard_service.domain.costs import to_number
 from runyard_service.domain.event_payloads.runs import RunUsage
 from runyard_service.domain.input_requests import InputRequest
 from runyard_service.domain.runs import Run, usage_payload
 from runyard_service.domain.threads import Message
+from runyard_service.domain.usage_totals import UsageTotals
 from runyard_service.domain.webhooks import Delivery, Webhook
 
 
@@ -80,6 +83,12 @@ def request_view(request: InputRequest) -> dict[str, Any]:
     if request.expires_at is not None:
         view |= {"expires_at": request.expires_at, "on_expiry": request.on_expiry}
     return view
+
+
+def usage_view(totals: UsageTotals) -> dict[str, Any]:
+    """Return the totals of a row of usage. An unknown cost is null, never 0."""
+    cost = totals.cost_usd
+    return {**asdict(totals), "cost_usd": None if cost is None else to_number(cost)}
 
 
 def webhook_view(webhook: Webhook) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from runyard_service.application.steps.budget import WORDS, Budget, format_decim
 from runyard_service.domain.clock import timestamp, timestamp_in
 from runyard_service.domain.costs import from_number, to_number
 from runyard_service.domain.errors import LimitExceededError
-from runyard_service.domain.event_payloads.operations import ToolLabel
+from runyard_service.domain.event_payloads.input_requests import RequestedTool
 from runyard_service.domain.history.history import History
 from runyard_service.domain.ids import derived_id
 from runyard_service.domain.input_requests import InputRequest
 
-TOOL: ToolLabel = {"name": "raise_limit", "type": "limit", "effect": "none"}
+TOOL: RequestedTool = {"name": "raise_limit", "type": "limit", "effect": "none"}
 
 
 def limit_request(journal: Journal, limits: Limits, name: str) -> InputRequest:

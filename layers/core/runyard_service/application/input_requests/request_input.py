@@ -175,6 +175,7 @@ def _request_for_call(
     sequence: int,
 ) -> InputRequest:
     expires_in, on_expiry = definition.limits.time_to_answer(ask.expires_in, ask.on_expiry)
+    label = tool_label(definition, call.name, call.kind)
     return InputRequest(
         # Derived: the same request after a crash has the same id.
         id=ask.id or derived_id(call.id, str(call.request_count)),
@@ -185,7 +186,7 @@ def _request_for_call(
         sequence=sequence,
         type=ask.type,
         tool_call_id=call.id,
-        tool={**tool_label(definition, call.name, call.kind), "effect": ask.effect},
+        tool={"name": label["name"], "type": label["type"], "effect": ask.effect},
         prompt=ask.prompt,
         params=ask.params,
         params_schema=ask.params_schema,

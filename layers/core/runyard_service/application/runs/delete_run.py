@@ -25,4 +25,6 @@ def delete_run(stores: Stores, run_id: str) -> None:
         stores.idempotency.forget(deleted.idempotency_digest, run_id)
     if deleted.is_removable:
         stores.spending.release(run_id)
+        # Deleted runs stay counted, also if the stream is late: nothing is left to count later.
+        stores.usage_counters.add([run_id])
         stores.deleted_runs.remove(deleted)

@@ -1,21 +1,23 @@
-"""Publish events of runs on the event bus and to the webhooks of the project.
+"""Publish events of runs on the event bus and to the webhooks of the project; count ended runs.
 
 The events come from the DynamoDB stream of the log, so only recorded events are published, and
 every recorded event is published. A record can come twice: its event goes to the bus again, with
 the same `event_id`. Its webhook delivery has the same id, and is not sent again after an attempt.
+A run that has ended is added to the usage of its project once.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runyard_service.adapters.dynamodb.event_log import lines_of
 from runyard_service.adapters.eventbridge import EventBus
 from runyard_service.adapters.sqs import DeliveryQueue
 from runyard_service.adapters.stores import Stores
 from runyard_service.adapters.stream_records import item_of
 from runyard_service.domain.errors import RetryableError
-from runyard_service.domain.events import LIFECYCLE_TYPES
+from runyard_service.domain.events import LIFECYCLE_TYPES, TERMINAL_TYPES, event_type_of
 from runyard_service.domain.notifications import notification_for
 from runyard_service.domain.runs import Run
 from runyard_service.domain.webhooks import Delivery, Webhook
@@ -53,13 +55,15 @@ class _InvocationCache:
 
 
 def publish_events(publisher: Publisher, records: Iterable[Mapping[str, Any]]) -> str | None:
-    """Publish the events in records of the stream of the log, in order.
+    """Publish the events in records of the stream of the log, in order, and count ended runs.
 
     Return the sequence number of the first record that failed, from which the stream must retry;
     None if all records succeeded.
     """
+    records = list(records)
+    uncounted = _count_ended_runs(publisher.stores, records)
     cache = _InvocationCache(publisher.stores)
-    for record in records:
+    for record in records[:uncounted]:
         change = record["dynamodb"]
         try:
             _publish(publisher, cache, change.get("NewImage") or {})
@@ -68,6 +72,24 @@ def publish_events(publisher: Publisher, records: Iterable[Mapping[str, Any]]) -
                 "publishing events failed", extra={"stream_record": change["SequenceNumber"]}
             )
             return str(change["SequenceNumber"])
+    return None if uncounted is None else str(records[uncounted]["dynamodb"]["SequenceNumber"])
+
+
+def _count_ended_runs(stores: Stores, records: Sequence[Mapping[str, Any]]) -> int | None:
+    """Count the runs that ended in these records.
+
+    Return the index of the first record with an ended run if they cannot be counted now.
+    """
+    ended: dict[str, int] = {}
+    for index, record in enumerate(records):
+        item = item_of(record["dynamodb"].get("NewImage") or {})
+        if item.get("publish") and event_type_of(lines_of(item)[-1]) in TERMINAL_TYPES:
+            ended.setdefault(item["run_id"], index)
+    try:
+        stores.usage_counters.add(ended)
+    except RetryableError:
+        _log.exception("counting usage failed", extra={"runs": len(ended)})
+        return min(ended.values())
     return None
 
 

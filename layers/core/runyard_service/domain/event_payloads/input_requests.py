@@ -5,7 +5,13 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from runyard_service.domain.event_payloads.operations import ToolLabel
+
+class RequestedTool(TypedDict):
+    """What the run does after the answer. `effect` is `none`, `idempotent` or `unsafe`."""
+
+    name: str
+    type: str
+    effect: str
 
 
 class LimitParams(TypedDict):
@@ -46,7 +52,7 @@ class ApprovalRequested(InputRequested):
 
     object: Literal["approval_request"]
     editable_params: Sequence[str]
-    tool: ToolLabel
+    tool: RequestedTool
 
 
 class FeedbackReceived(TypedDict):

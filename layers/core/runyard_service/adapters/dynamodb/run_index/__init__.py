@@ -11,5 +11,7 @@ nearest marker before it. A deletion invalidates the markers of its lists for 15
     run_list_plan       finds the index partitions with the requested runs, and their order
     index_reader        reads and counts one partition
     position_markers    stores positions of long partitions
+    run_facts           reads the records of runs to filter and sort them
+    combined_filters    combines filters that no single index has
     run_lists           combines partitions into a page
 """

@@ -8,38 +8,28 @@ run's id, in the direction of `started_at`. A run that has not ended sorts as if
 others.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby, islice
-from typing import Any
 
 from runyard_service.adapters.dynamodb import keys
 from runyard_service.adapters.dynamodb.keys import run_id_of as _id
+from runyard_service.adapters.dynamodb.run_index.combined_filters import CombinedFilters
 from runyard_service.adapters.dynamodb.run_index.index_reader import IndexReader, newest_first
 from runyard_service.adapters.dynamodb.run_index.position_markers import PositionMarkers
+from runyard_service.adapters.dynamodb.run_index.run_facts import RunFacts, time_of
 from runyard_service.adapters.dynamodb.run_index.run_list_plan import (
     API_STATUSES,
     RunFilter,
     Segment,
     by_end,
     by_start,
-    groups_of,
     planned_segments,
 )
-from runyard_service.adapters.dynamodb.runs import api_status
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.run_deletion import DeletedRun
-from runyard_service.domain.runs import ENDED, Run
-
-# Up to this number of runs, their records are read to filter and sort them: a read unit for a run.
-_MAX_IN_MEMORY = 1_000
-# The fields by which runs are filtered and sorted.
-_Facts = Mapping[str, Any]
-_FACTS = (
-    *("id", "status", "open_requests", "started_at", "ended_at", "user_id", "session_id"),
-    "deleted_at",
-)
+from runyard_service.domain.runs import Run
 
 
 @dataclass(frozen=True)
@@ -69,7 +59,9 @@ class RunLists:
         With `before`, only runs that are older than it.
         """
         listed = statuses or frozenset(API_STATUSES)
-        lists = [partition for project in projects for partition in by_start(project, listed)]
+        lists = [
+            partition for project in projects for partition in by_start(RunFilter(project), listed)
+        ]
         cursor = keys.time_sort_key(before.started_at, before.id) if before else None
         return newest_first(self._table, lists, cursor, limit)
 
@@ -97,15 +89,15 @@ class _PageReader:
     """The reader of a single request. It counts each list only once."""
 
     def __init__(self, table: Table, markers: PositionMarkers, fields: tuple[str, ...]) -> None:
-        self._table = table
-        self._fields = fields
+        self._facts = RunFacts(table, fields)
         self._index = IndexReader(table, markers)
 
     def page(
         self, run_filter: RunFilter, segments: Sequence[Segment] | None, first: int, size: int
     ) -> RunIdPage:
         if segments is None:
-            return self._filter_in_memory(run_filter, first, size)
+            ids = CombinedFilters(self._index, self._facts).matching(run_filter)
+            return RunIdPage(ids[first - 1 : first - 1 + size], len(ids))
         entries: list[str] = []
         total = 0
         for segment in segments:
@@ -115,8 +107,6 @@ class _PageReader:
                 entries += self._read_segment(segment, low, high, length)
             total += length
         return RunIdPage([_id(entry) for entry in entries], total)
-
-    # --- lists in the order of an index --------------------------------------------------------
 
     def _read_segment(self, segment: Segment, low: int, high: int, length: int) -> list[str]:
         """Return the entries at positions `low` to `high`, in the requested order."""
@@ -128,18 +118,18 @@ class _PageReader:
             if not segment.has_ties or not entries[page]:
                 return entries[page]
             # The sort needs all runs of the first and the last time on the page.
-            is_whole = start == 1 or _time(entries[0]) != _time(entries[page][0])
-            if is_whole and (end == length or _time(entries[-1]) != _time(entries[page][-1])):
+            is_whole = start == 1 or time_of(entries[0]) != time_of(entries[page][0])
+            if is_whole and (end == length or time_of(entries[-1]) != time_of(entries[page][-1])):
                 return self._sort_ties(entries, page)
             margin *= 8
 
     def _sort_ties(self, entries: list[str], page: slice) -> list[str]:
         result: list[str] = []
-        for _, group in groupby(entries, _time):
+        for _, group in groupby(entries, time_of):
             tied = list(group)
             if len(tied) > 1 and len(result) < page.stop and len(result) + len(tied) > page.start:
                 by_id = {_id(entry): entry for entry in tied}
-                tied = [by_id[facts["id"]] for facts in self._sort(self._read_facts(by_id))]
+                tied = [by_id[facts["id"]] for facts in self._facts.sort(self._facts.read(by_id))]
             result += tied
         return result[page]
 
@@ -181,90 +171,3 @@ class _PageReader:
         return list(
             self._index.keys(partition, after=entry, skip=before - marker, limit=count)
         ), False
-
-    # --- filters and orders without an index ---------------------------------------------------
-
-    def _filter_in_memory(self, run_filter: RunFilter, first: int, size: int) -> RunIdPage:
-        """Combine filters: with the records of the shortest list, or by intersecting the lists."""
-        groups = groups_of(run_filter)
-        shortest = min(groups, key=self._index.length)
-        page = slice(first - 1, first - 1 + size)
-        if self._index.length(shortest) <= _MAX_IN_MEMORY:
-            runs = self._read_facts(map(_id, merge(*map(self._index.keys, shortest))))
-            runs = [facts for facts in runs if _matches(facts, run_filter)]
-        else:
-            entries = _intersect([merge(*map(self._index.keys, lists)) for lists in groups])
-            if self._fields == ("-started_at",):
-                # The entries are sorted in the reverse order, so only ids must be in memory.
-                ids = [_id(entry) for entry in entries][::-1]
-                return RunIdPage(ids[page], len(ids))
-            runs = self._read_facts_of_keys(run_filter.project_id, entries)
-        ordered = self._sort(runs)
-        return RunIdPage([facts["id"] for facts in ordered[page]], len(ordered))
-
-    def _read_facts(self, run_ids: Iterable[str]) -> list[_Facts]:
-        """Return the fields for filters and sorting, from the records of the runs."""
-        items = self._table.batch_get([keys.run(run_id) for run_id in run_ids], _FACTS)
-        return [
-            {**item, "status": api_status(item["status"], int(item["open_requests"]))}
-            for item in items
-            if "deleted_at" not in item  # The index may still list a deleted run.
-        ]
-
-    def _read_facts_of_keys(self, project: str, entries: Iterable[str]) -> list[_Facts]:
-        """Return the fields for sorting, from the keys of all runs of the project.
-
-        Sixty keys take one read unit.
-        """
-        runs = {_id(entry): {"id": _id(entry), "started_at": _time(entry)} for entry in entries}
-        for status in API_STATUSES:
-            (partition,) = by_start(project, frozenset({status}))
-            for entry in self._index.keys(partition.same_length or partition):
-                if (facts := runs.get(_id(entry))) is not None:
-                    facts["status"] = status
-                    if status in ENDED:
-                        facts["ended_at"] = _time(entry)
-        # A run without a status changed its status while the lists were read.
-        return [facts for facts in runs.values() if "status" in facts]
-
-    def _sort(self, runs: list[_Facts]) -> list[_Facts]:
-        newest_first = "-started_at" in self._fields
-        ordered = sorted(runs, key=lambda facts: str(facts["id"]), reverse=newest_first)
-        for field in reversed(self._fields):
-            value = _VALUES[field.removeprefix("-")]
-            ordered.sort(key=value, reverse=field.startswith("-"))
-        return ordered
-
-
-def _intersect(sorted_lists: Sequence[Iterator[str]]) -> Iterator[str]:
-    """Yield the entries that all lists contain."""
-    leading, *others = sorted_lists
-    heads = [next(other, None) for other in others]
-    for entry in leading:
-        for number, other in enumerate(others):
-            while (head := heads[number]) is not None and head < entry:
-                heads[number] = next(other, None)
-        if all(head == entry for head in heads):
-            yield entry
-        elif None in heads:
-            return
-
-
-def _time(entry: str) -> str:
-    return entry.partition("#")[0]
-
-
-# The values to sort by. A run that has not ended sorts after all ended runs.
-_VALUES: Mapping[str, Callable[[_Facts], str]] = {
-    "started_at": lambda facts: str(facts["started_at"]),
-    "ended_at": lambda facts: str(facts.get("ended_at", "~")),
-    "status": lambda facts: str(facts["status"]),
-}
-
-
-def _matches(facts: _Facts, run_filter: RunFilter) -> bool:
-    return (
-        (not run_filter.statuses or facts["status"] in run_filter.statuses)
-        and (run_filter.user_id is None or facts.get("user_id") == run_filter.user_id)
-        and (run_filter.session_id is None or facts.get("session_id") == run_filter.session_id)
-    )
