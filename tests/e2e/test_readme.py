@@ -1,29 +1,77 @@
 """The shell sessions and the agent of the README and the tutorials work as written."""
 
 import json
+import os
 import re
+import shlex
 import shutil
+import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from runyard_service.agents.definitions.loader import read_agents
 from runyard_service.agents.definitions.source import AgentDirectory
+from tests.support.command_line import service_variables
 from tests.support.service import Service
 from tests.support.shell_sessions import code_blocks, run_python, run_session
+from tests.support.terminal import Terminal, open_command
 
 README = Path("README.md")
+TUTORIAL = Path("docs/tutorial/first-run.md")
 CONVERSATION = Path("docs/tutorial/conversation.md")
 RECIPES = Path("docs/how-to/recipes.md")
 PYTHON_CLIENT = Path("docs/how-to/python-client.md")
 MAX_LINES = 12
 
 
-@pytest.mark.usefixtures("samples")
-def test_the_first_run_of_the_readme(service: Service, tmp_path: Path) -> None:
-    printed = run_session(code_blocks(README, "First run", "sh"), service, tmp_path)
+def _in_terminal(block: str, service: Service) -> AbstractContextManager[Terminal]:
+    """Run the shell block in a terminal, against the service."""
+    script = block.replace(".venv/bin/runyard", f"exec {shlex.quote(sys.executable)} -m runyard")
+    mine = {name: text for name, text in os.environ.items() if name not in ("CI", "NO_COLOR")}
+    environment = {**mine, **service_variables(service), "TERM": "dumb"}
+    return open_command(["bash", "-euc", script], environment)
 
-    assert '"status": "awaiting_input"' in printed
+
+@pytest.mark.usefixtures("samples")
+def test_the_first_run_of_the_readme(service: Service) -> None:
+    run, _ = code_blocks(README, "First run", "sh")
+    assert len(run.splitlines()) <= 6
+    with _in_terminal(run, service) as terminal:
+        terminal.expect("eave > ")
+        terminal.type("e amount=45")
+        assert terminal.wait() == 0
+    [screen] = code_blocks(README, "First run", "text")
+    # Ids, durations and long results differ.
+    steady = ("order_id", "amount  49", "[a]pprove", "The second charge", '"category"')
+    printed = terminal.screen.splitlines()
+    for line in screen.splitlines():
+        if line.strip().startswith(steady):
+            assert line in printed
+    names = [line[2:20].rstrip() for line in screen.splitlines() if line.startswith(("✓", "○"))]
+    assert [line[2:20].rstrip() for line in printed if line.startswith(("✓", "○"))] == names
+
+
+@pytest.mark.usefixtures("samples")
+def test_the_conversation_of_the_readme(service: Service) -> None:
+    _, chat = code_blocks(README, "First run", "sh")
+    with _in_terminal(chat, service) as terminal:
+        terminal.expect("> ")
+        terminal.type("Please refund order 4812.")
+        terminal.expect("eave > ")
+        terminal.type("a")
+        terminal.expect("\\n> ")
+        assert terminal.leave() == 130
+    assert "asks: Refund 49 for order 4812?" in terminal.screen
+
+
+@pytest.mark.usefixtures("samples")
+def test_the_first_run_of_the_tutorial(service: Service, tmp_path: Path) -> None:
+    printed = run_session(code_blocks(TUTORIAL, "", "sh")[1:-1], service, tmp_path)
+
+    # The body ends without a line end.
+    assert '"status":"awaiting_input"' in printed
     assert '{"message":"ok"}' in printed
     # The stream starts after event 30, with the event that records the answer.
     ids = re.findall(r"^id: (\d+)\nevent: (.*)$", printed, re.MULTILINE)

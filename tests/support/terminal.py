@@ -11,8 +11,8 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 _SECONDS = 60.0
 
@@ -45,6 +45,18 @@ class Terminal:
         """Press Ctrl-C: the terminal sends SIGINT to the process."""
         os.write(self._handle, b"\x03")
 
+    def leave(self) -> int:
+        """Press Ctrl-C until the process ends; return the exit code.
+
+        A SIGINT between readline's prompt and its wait for a key has no effect before the next key.
+        """
+        while self.process.poll() is None:
+            self.press_ctrl_c()
+            until = time.monotonic() + 3
+            while self.process.poll() is None and time.monotonic() < until:
+                self._read(0.2)
+        return self.wait()
+
     def wait(self) -> int:
         """Read to the end, and return the exit code."""
         while self._read(0.2) or self.process.poll() is None:
@@ -63,15 +75,22 @@ class Terminal:
         return bool(chunk)
 
 
-@contextmanager
 def open_terminal(
     *words: str, environment: Mapping[str, str], columns: int = 100
-) -> Iterator[Terminal]:
+) -> AbstractContextManager[Terminal]:
     """Run `runyard` with these words in a terminal of this width; end it after the block."""
+    return open_command([sys.executable, "-m", "runyard", *words], environment, columns)
+
+
+@contextmanager
+def open_command(
+    command: Sequence[str], environment: Mapping[str, str], columns: int = 100
+) -> Iterator[Terminal]:
+    """Run any command in a terminal of this width; end it after the block."""
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "runyard", *words],
+        command,
         stdin=child,
         stdout=child,
         stderr=child,

@@ -39,9 +39,10 @@ def find_error(words: str) -> str | None:
             if word.partition("=")[0] not in {*flags, "--help", "--version"}:
                 return f"{command.name} has no option {word}"
         elif isinstance(command, click.Group) and re.fullmatch(r"[a-z][a-z-]*", word):
-            if word not in command.commands:
+            found = command.get_command(click.Context(command), word)
+            if found is None:
                 return f"{command.name} has no command {word}"
-            command = command.commands[word]
+            command = found
     return None
 
 
@@ -65,11 +66,10 @@ def _is_module(name: str) -> bool:
 
 
 def test_every_runyard_command_exists() -> None:
-    named = _find(
-        r"(?:^|[`\n(/ ])"
-        r"runyard ((?:agents|dev|keys|projects|tickets|verify|webhooks)\b[^`\n#)|;&]*)"
-    )
-    assert {words.split()[0] for _, words in named} >= {"agents", "keys", "projects", "tickets"}
+    names = "|".join(runyard.list_commands(click.Context(runyard)))
+    argument = r"""(?:"[^"\n]*"|'[^'\n]*'|[^`\n#)|;&"'])*"""
+    named = _find(rf"(?:^|[`\n(/ ])runyard ((?:{names})\b{argument})")
+    assert {words.split()[0] for _, words in named} >= {"agents", "keys", "run", "inbox", "runs"}
     assert [(*each, error) for each in named if (error := find_error(each[1]))] == []
 
 

@@ -11,11 +11,11 @@ yes_option = click.option(
 )
 
 
-def require_consent(question: str, *, is_agreed: bool) -> None:
-    """Ask the question unless `is_agreed`. Exit with code 2 without a terminal or without a yes."""
+def require_consent(prompt: str, *, is_agreed: bool) -> None:
+    """Show the prompt unless `is_agreed`. Without a yes, exit with code 2."""
     if is_agreed:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise click.UsageError("there is no terminal to ask on: use --yes")
-    if not click.confirm(escape(question), err=True):
+    if not click.confirm(escape(prompt), err=True):
         raise click.UsageError("not confirmed, so nothing was sent")

@@ -60,8 +60,8 @@ def _code_of(error: "RunyardError") -> ExitCode:
 def code_of_status(status: int) -> ExitCode:
     """Return the exit code of an error with this HTTP status."""
     codes = {
-        401: ExitCode.KEY_REFUSED,
-        403: ExitCode.KEY_REFUSED,
+        401: ExitCode.KEY_REJECTED,
+        403: ExitCode.KEY_REJECTED,
         404: ExitCode.NOT_FOUND,
         409: ExitCode.CONFLICT,
     }

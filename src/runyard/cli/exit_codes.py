@@ -16,7 +16,7 @@ class ExitCode(IntEnum):
     CANCELED = 4
     WAITS = 5
     NOT_FOUND = 6
-    KEY_REFUSED = 7
+    KEY_REJECTED = 7
     CONFLICT = 8
     TIMEOUT = 9
     INTERRUPTED = 130

@@ -81,7 +81,7 @@ def test_5_the_run_waits_and_no_person_is_here(service: Service) -> None:
     run_id = call_service(service, "runs", "list", "--quiet", "--limit", "1").stdout.strip()
     assert f"runyard approve {run_id}" in done.stderr
     assert f"runyard follow {run_id} --from {int(last[0]) + 1}" in done.stderr
-    # Nothing more happens, so `--from` the next event also finds the open question.
+    # Nothing more happens, so `--from` the next event also finds the open input request.
     again = call_service(service, "follow", run_id, "--from", str(int(last[0]) + 1))
     assert (again.exit_code, again.stdout) == (5, "")
 
@@ -106,7 +106,7 @@ def test_6_it_does_not_exist(service: Service, words: tuple[str, ...]) -> None:
     assert (done.exit_code, done.stdout) == (6, "")
 
 
-def test_7_the_key_is_refused(service: Service) -> None:
+def test_7_the_key_is_rejected(service: Service) -> None:
     stranger = Service(service.base_url, "ry_unknown")
     done = call_service(stranger, "runs", "list")
     stranger.close()

@@ -162,7 +162,7 @@ def test_a_form_is_answered_with_json(service: Service, case: str, text: str, ou
     assert service.wait(run["id"], "completed", "failed")["output"] == {"content": output}
 
 
-def test_one_of_several_questions_is_chosen(service: Service) -> None:
+def test_one_of_several_input_requests_is_chosen(service: Service) -> None:
     run = service.create({"case": "two input requests"}, agent="people")
     first, second = run["input_requests"]
     undecided = call_service(service, "answer", run["id"], "x")
@@ -175,16 +175,16 @@ def test_one_of_several_questions_is_chosen(service: Service) -> None:
 
 def test_an_approval_with_a_changed_param(service: Service) -> None:
     run = service.create({"case": "charge"}, agent="people")
-    refused = call_service(service, "approve", run["id"], "--set", "order_id=x", "--yes")
-    assert refused.exit_code == 2
-    assert "order_id: cannot be changed. You can change: amount" in refused.stderr
+    rejected = call_service(service, "approve", run["id"], "--set", "order_id=x", "--yes")
+    assert rejected.exit_code == 2
+    assert "order_id: cannot be changed. You can change: amount" in rejected.stderr
     call_service(service, "approve", run["id"], "--set", "amount=7.5", "--yes")
     service.wait(run["id"], "completed")
     [call] = [e for e in service.events(run["id"]) if e["type"] == "agent.tool_call.completed"]
     assert call["data"]["input"] == {"order_id": "Ä-1", "amount": 7.5}
 
 
-def test_a_refusal_has_a_reason(service: Service) -> None:
+def test_a_denial_has_a_reason(service: Service) -> None:
     run = service.create({"case": "charge"}, agent="people")
     words = ("--reason", "too much", "--yes")
     assert call_service(service, "refuse", run["id"], *words).exit_code == 0
@@ -204,7 +204,7 @@ def _ids(result: Any) -> list[str]:
     return [row.split("\t")[1] for row in result.stdout.splitlines()]
 
 
-def test_the_inbox_has_the_oldest_question_first(service: Service) -> None:
+def test_the_inbox_has_the_oldest_input_request_first(service: Service) -> None:
     older = service.create({"case": "charge"}, agent="people")
     newer = service.create({"case": "charge"}, agent="people")
     ids = _ids(call_service(service, "inbox"))

@@ -134,7 +134,7 @@ EVENTS = [
 def draw_run(file: TextIO, width: int) -> None:
     """Write all events of the sample."""
     progress = TerminalProgress(file, width)
-    progress.begin(RUN)
+    progress.start(RUN)
     for event in EVENTS:
         progress.write(event)
     progress.pause()
@@ -143,7 +143,7 @@ def draw_run(file: TextIO, width: int) -> None:
 def draw_chat(file: TextIO, width: int) -> None:
     """Write the same events as an answer in a chat."""
     progress = ChatProgress(file, width)
-    progress.begin(RUN)
+    progress.start(RUN)
     for event in EVENTS:
         progress.write(event)
     progress.pause()

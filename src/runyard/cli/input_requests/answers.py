@@ -14,33 +14,33 @@ Request = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Reply:
+class Decision:
     """What a person has decided about a request: the `data` of the answer, without the id."""
 
     data: Mapping[str, Any]
 
 
-def approval(params: Mapping[str, Any] | None = None) -> Reply:
+def approval(params: Mapping[str, Any] | None = None) -> Decision:
     """Approve, with changed params."""
-    return Reply({"is_approved": True, **({"params": dict(params)} if params else {})})
+    return Decision({"is_approved": True, **({"params": dict(params)} if params else {})})
 
 
-def refusal(reason: str | None = None) -> Reply:
+def denial(reason: str | None = None) -> Decision:
     """Refuse. The model reads the reason."""
-    return Reply({"is_approved": False, **({"feedback": reason} if reason else {})})
+    return Decision({"is_approved": False, **({"feedback": reason} if reason else {})})
 
 
-def feedback(value: Any) -> Reply:
+def feedback(value: Any) -> Decision:
     """Answer with a text, a choice or an object that fits the form."""
-    return Reply({"feedback": value})
+    return Decision({"feedback": value})
 
 
-DECLINED = Reply({"declined": True})
+DECLINED = Decision({"declined": True})
 
 
-def send_reply(session: Session, run_id: str, request: Request, reply: Reply) -> Answer:
+def send_decision(session: Session, run_id: str, request: Request, decision: Decision) -> Answer:
     """Send the answer. Raise Conflict if the request is closed already."""
-    body = {"type": request["type"], "data": {"request_id": request["id"], **reply.data}}
+    body = {"type": request["type"], "data": {"request_id": request["id"], **decision.data}}
     return session.send("POST", f"/v1/runs/{run_id}/input", body=body)
 
 

@@ -12,20 +12,20 @@ from runyard.cli.input_requests.answers import (
     APPROVAL,
     DECLINED,
     FEEDBACK,
-    Reply,
+    Decision,
     approval,
+    denial,
     feedback,
     parse_edits,
-    refusal,
-    send_reply,
+    send_decision,
 )
-from runyard.cli.input_requests.questions import show_request
+from runyard.cli.input_requests.prompts import show_request
 from runyard.cli.runs.typed_values import parse_value
 from runyard.cli.session import Session, api_command
 
 _run = click.argument("run_id", metavar="RUN")
 _request = click.option(
-    "--request", "request_id", metavar="ID", help="The question, if the run has several."
+    "--request", "request_id", metavar="ID", help="The input request, if the run has several."
 )
 
 
@@ -38,21 +38,21 @@ _request = click.option(
 def answer(
     session: Session, *, run_id: str, text: str | None, decline: bool, request_id: str | None
 ) -> None:
-    """Answer the question of a run.
+    """Answer the input request of a run.
 
     TEXT is the answer, one of the choices, or the form as a JSON object.
     """
     if decline == (text is not None):
         raise click.UsageError("use exactly one of TEXT and --decline")
     request = _find(session, run_id, request_id, FEEDBACK)
-    reply = DECLINED
+    decision = DECLINED
     if text is not None:
         is_form = bool(request["params"].get("form"))
         try:
-            reply = feedback(parse_value("TEXT", text, {"type": "object"}) if is_form else text)
+            decision = feedback(parse_value("TEXT", text, {"type": "object"}) if is_form else text)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-    _send(session, run_id, request, reply)
+    _send(session, run_id, request, decision)
 
 
 @click.command()
@@ -97,13 +97,13 @@ def refuse(
     """Refuse what a run asks."""
     request = _find(session, run_id, request_id, APPROVAL)
     _consent(request, "Refuse?", is_agreed)
-    _send(session, run_id, request, refusal(reason))
+    _send(session, run_id, request, denial(reason))
 
 
-def _consent(request: Mapping[str, Any], question: str, is_agreed: bool) -> None:
+def _consent(request: Mapping[str, Any], prompt: str, is_agreed: bool) -> None:
     if not is_agreed:
         show_request(request)
-    require_consent(question, is_agreed=is_agreed)
+    require_consent(prompt, is_agreed=is_agreed)
 
 
 def _find(session: Session, run_id: str, request_id: str | None, type_: str) -> Mapping[str, Any]:
@@ -113,21 +113,23 @@ def _find(session: Session, run_id: str, request_id: str | None, type_: str) -> 
     if request_id is not None:
         found = [request for request in requests if request["id"] == request_id.lower()]
         if not found:
-            fail(f"the run has no open question {request_id}", ExitCode.CONFLICT)
+            fail(f"the run has no open input request {request_id}", ExitCode.CONFLICT)
         requests = found
     if not requests:
         fail(f"the run is {run['status']} and asks nothing", ExitCode.CONFLICT)
     fitting = [request for request in requests if request["type"] == type_]
     if len(fitting) > 1:
         ids = "\n  ".join(f"{request['id']}  {request['prompt']}" for request in fitting)
-        raise click.UsageError(f"several questions are open: use --request with one of\n  {ids}")
+        raise click.UsageError(
+            f"several input requests are open: use --request with one of\n  {ids}"
+        )
     if not fitting:
-        verbs = "approve or refuse" if type_ == FEEDBACK else "answer"
-        raise click.UsageError(f"the run asks {requests[0]['prompt']!r}: use `runyard {verbs}`")
+        commands = "approve or refuse" if type_ == FEEDBACK else "answer"
+        raise click.UsageError(f"the run asks {requests[0]['prompt']!r}: use `runyard {commands}`")
     request: Mapping[str, Any] = fitting[0]
     return request
 
 
-def _send(session: Session, run_id: str, request: Mapping[str, Any], reply: Reply) -> None:
-    sent = send_reply(session, run_id, request, reply)
+def _send(session: Session, run_id: str, request: Mapping[str, Any], decision: Decision) -> None:
+    sent = send_decision(session, run_id, request, decision)
     session.show(sent, [run_id], lambda: note("The answer is recorded."))

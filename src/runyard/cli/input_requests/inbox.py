@@ -8,8 +8,8 @@ import click
 
 from runyard.cli.errors import note
 from runyard.cli.exit_codes import ExitCode
-from runyard.cli.input_requests.answers import send_reply
-from runyard.cli.input_requests.questions import ask
+from runyard.cli.input_requests.answers import send_decision
+from runyard.cli.input_requests.prompts import ask
 from runyard.cli.output.console import can_ask
 from runyard.cli.output.escape import compact_json
 from runyard.cli.output.timeline import format_age
@@ -21,10 +21,10 @@ _PAGE_SIZE = 100
 
 
 @click.group(invoke_without_command=True)
-@click.option("--watch", is_flag=True, help="Also print each new question, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Also print each new input request, until Ctrl-C.")
 @api_command
 def inbox(session: Session, *, watch: bool) -> None:
-    """List the open questions of all runs, oldest first; `next` answers the oldest one."""
+    """List the open input requests of all runs, oldest first; `next` answers the oldest one."""
     if click.get_current_context().invoked_subcommand is not None:
         return
     if watch:
@@ -58,7 +58,7 @@ def _row(session: Session, request: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _watch(session: Session) -> None:
-    """Print the open questions, and each new one, as one line each."""
+    """Print the open input requests, and each new one, as one line each."""
     seen: set[str] = set()
     while True:
         requests = read_inbox(session).json["data"]
@@ -78,7 +78,7 @@ def _watch(session: Session) -> None:
 @inbox.command("next")
 @api_command
 def next_(session: Session) -> None:
-    """Show the oldest open question, and approve, edit, refuse, answer or leave it."""
+    """Show the oldest open input request, and approve, edit, refuse, answer or leave it."""
     if not can_ask():
         raise click.UsageError(
             "there is no terminal to ask on: use `runyard inbox`, and approve, refuse or answer"
@@ -89,9 +89,9 @@ def next_(session: Session) -> None:
         return
     request = requests[0]
     note(f"run {request['run_id']}, {len(requests)} open")
-    reply = ask(request)
-    if reply is None:
+    decision = ask(request)
+    if decision is None:
         note("It stays open.")
         raise click.exceptions.Exit(ExitCode.WAITS)
-    answer = send_reply(session, request["run_id"], request, reply)
+    answer = send_decision(session, request["run_id"], request, decision)
     session.show(answer, [request["run_id"]], lambda: note("The answer is recorded."))

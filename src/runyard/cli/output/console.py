@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from runyard.cli.output.timeline import Mark
+    from runyard.cli.output.timeline import RowKind
 
-_STYLES: "dict[Mark, str]" = {
+_STYLES: "dict[RowKind, str]" = {
     "done": "green",
     "failed": "red",
     "waits": "yellow",
     "again": "yellow",
     "note": "dim",
 }
-_SYMBOLS: "dict[Mark, tuple[str, str]]" = {
+_SYMBOLS: "dict[RowKind, tuple[str, str]]" = {
     "done": ("✓", "v"),
     "failed": ("✗", "x"),
     "waits": ("○", "o"),
@@ -57,16 +57,16 @@ def can_animate(file: TextIO) -> bool:
 
 
 def can_ask() -> bool:
-    """Return whether a person can see a question on standard error and type an answer."""
+    """Return whether a person can see an input request on standard error and type an answer."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def symbol(mark: "Mark", file: TextIO) -> "Text":
+def symbol(kind: "RowKind", file: TextIO) -> "Text":
     """Return the symbol of a row, in ASCII if the file cannot write it."""
     from rich.text import Text
 
-    pretty, ascii_ = _SYMBOLS[mark]
-    return Text(choose(file, pretty, ascii_), style=_STYLES[mark])
+    pretty, ascii_ = _SYMBOLS[kind]
+    return Text(choose(file, pretty, ascii_), style=_STYLES[kind])
 
 
 def choose(file: TextIO, pretty: str, ascii_: str) -> str:
@@ -97,5 +97,5 @@ def cell(text: str, width: int, file: TextIO) -> str:
     text = escape(text)
     if cell_len(text) <= width:
         return set_cell_size(text, width)
-    mark = choose(file, "…", ".")
-    return set_cell_size(text, width - 1) + mark
+    ellipsis = choose(file, "…", ".")
+    return set_cell_size(text, width - 1) + ellipsis

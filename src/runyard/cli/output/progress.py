@@ -32,14 +32,14 @@ _INDENT = "  "
 class ProgressWriter(Protocol):
     """Writes the events of a run."""
 
-    def begin(self, run: Mapping[str, Any]) -> None:
+    def start(self, run: Mapping[str, Any]) -> None:
         """Write what the run is, before its events."""
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Write an event."""
 
     def pause(self) -> None:
-        """Stop all motion on the terminal: a question or a message follows."""
+        """Stop all motion on the terminal: an input request or a message follows."""
 
 
 class TerminalProgress:
@@ -57,11 +57,11 @@ class TerminalProgress:
         self._column_is_zero = True
         self._last_text = ""  # The text of the previous response.
 
-    def begin(self, run: Mapping[str, Any]) -> None:
+    def start(self, run: Mapping[str, Any]) -> None:
         """Write the header."""
         if self._has_header:
-            mark = choose(self._file, "●", "*")
-            header = escape(f"{mark} {run['id']}  {agent_name(run)}".rstrip())
+            bullet = choose(self._file, "●", "*")
+            header = escape(f"{bullet} {run['id']}  {agent_name(run)}".rstrip())
             self._console.print(header, soft_wrap=True)
         self._spin()
 
@@ -116,9 +116,9 @@ class TerminalProgress:
         from rich.text import Text
 
         duration = "" if row.duration_ms is None else format_duration(row.duration_ms)
-        line = Text.assemble(symbol(row.mark, self._file))
+        line = Text.assemble(symbol(row.kind, self._file))
         line.append(f" {cell(row.name, _NAME_WIDTH, self._file)} {duration:>{_DURATION_WIDTH}}")
-        if row.mark == "waits":  # A person must be able to read the whole question.
+        if row.kind == "waits":  # A person must be able to read the whole input request.
             print_hanging(self._console, line.append("  "), escape(row.detail))
             return
         line.append(f"  {escape(row.detail)}", style="dim")
@@ -142,7 +142,7 @@ class TerminalProgress:
 
 
 class ChatProgress(TerminalProgress):
-    """Only the text of the model, its calls and its questions."""
+    """Only the text of the model, its calls and its input requests."""
 
     _has_header = False
     _without_row = frozenset({"agent.message.completed", "run.completed"})
@@ -154,7 +154,7 @@ class TabProgress:
     def __init__(self) -> None:
         self._timeline = Timeline()
 
-    def begin(self, run: Mapping[str, Any]) -> None:
+    def start(self, run: Mapping[str, Any]) -> None:
         """Write nothing: `run.started` has the id of the run."""
 
     def write(self, event: Mapping[str, Any]) -> None:
@@ -178,7 +178,7 @@ class TabProgress:
 class JsonProgress:
     """The events as the API sends them: one JSON object a line."""
 
-    def begin(self, run: Mapping[str, Any]) -> None:
+    def start(self, run: Mapping[str, Any]) -> None:
         """Write nothing."""
 
     def write(self, event: Mapping[str, Any]) -> None:
@@ -192,7 +192,7 @@ class JsonProgress:
 class IdProgress:
     """Only the id of the run."""
 
-    def begin(self, run: Mapping[str, Any]) -> None:
+    def start(self, run: Mapping[str, Any]) -> None:
         """Write the id."""
         print(escape(run["id"]), flush=True)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from runyard.cli.output.escape import compact_json
 
-Mark = Literal["done", "failed", "waits", "again", "note"]
+RowKind = Literal["done", "failed", "waits", "again", "note"]
 Data = Mapping[str, Any]
 
 DELTAS = frozenset({"agent.response.delta", "agent.reasoning.delta"})
@@ -19,9 +19,9 @@ TERMINAL = frozenset({"run.completed", "run.failed", "run.canceled"})
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its mark, its name, its duration in milliseconds if known, and its detail."""
+    """One row: its kind, its name, its duration in milliseconds if known, and its detail."""
 
-    mark: Mark
+    kind: RowKind
     name: str
     detail: str = ""
     duration_ms: int | None = None
@@ -157,7 +157,7 @@ def _progress(name: str, data: Data) -> str:
 
 def _asks(data: Data) -> Row:
     tool = data.get("tool") or {}
-    return Row("waits", tool.get("name", "question"), f"asks: {data['prompt']}")
+    return Row("waits", tool.get("name", "input request"), f"asks: {data['prompt']}")
 
 
 def _resolved(data: Data) -> Row:
@@ -174,7 +174,7 @@ def _resolved(data: Data) -> Row:
     ]
     detail = "  ".join(part for part in parts if part)
     return Row(
-        "done" if is_approved else "failed", "approved" if is_approved else "refused", detail
+        "done" if is_approved else "failed", "approved" if is_approved else "rejected", detail
     )
 
 

@@ -87,9 +87,9 @@ def _read_key() -> str:
 
 
 def _summary(identity: Mapping[str, Any]) -> str:
-    data = identity.get("data", identity)
-    projects = ", ".join(map(str, data.get("projects") or ()))
-    return escape(f"organization {data.get('org_id') or data.get('org')}, projects: {projects}")
+    data = identity["data"]
+    projects = ", ".join(data.get("projects") or ["all"])
+    return escape(f"organization {data['org_id']}, projects: {projects}")
 
 
 @click.group(invoke_without_command=True)
@@ -165,23 +165,19 @@ def whoami(session: Session) -> None:
     found = session.configuration
     sources = found.sources
     connection = {
-        "url": f"{found.url}  (from {_place(sources['url'])})",
-        "access key": f"from {_place(sources['access_key'])}",
-        "project": f"{found.project}  (from {_place(sources['project'])})"
+        "url": f"{found.url}  (from {_source_name(sources['url'])})",
+        "access key": f"from {_source_name(sources['access_key'])}",
+        "project": f"{found.project}  (from {_source_name(sources['project'])})"
         if found.project
         else None,
         "profile": found.profile,
     }
     if session.mode in ("terminal", "pipe"):
-        session.fields(connection)  # Also if the service refuses the key.
+        session.fields(connection)  # Also if the service rejects the key.
     answer = session.get("/v1/me")
-    identity = answer.json.get("data", answer.json)
-    session.show(
-        answer,
-        [str(identity.get("key_id") or identity.get("id"))],
-        lambda: session.fields(identity),
-    )
+    identity = answer.json["data"]
+    session.show(answer, [identity["key_id"]], lambda: session.fields(identity))
 
 
-def _place(source: str) -> str:
+def _source_name(source: str) -> str:
     return "an option" if source == "argument" else source

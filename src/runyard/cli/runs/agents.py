@@ -4,17 +4,40 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from runyard.cli.session import Session
+from runyard.cli.session import Answer, Session
+
+_PAGE_SIZE = 500
 
 
 def input_schema(session: Session, agent: str | None) -> Mapping[str, Any]:
-    """Return the input schema of the agent that a run would have; empty if it is not known."""
+    """Return the input schema of the agent that a run would have; empty if there is none.
+
+    Without a name it is the key's own agent, or the default one.
+    """
     from runyard.client.errors import NotFound
 
-    try:
-        name = agent or session.get("/v1/me").json.get("agent")
-        found = session.get(f"/v1/agents/{quote(name, safe='@')}").json
-    except NotFound:
-        return {}  # The create says which agents exist.
-    schema: Mapping[str, Any] = found.get("data", found).get("input_schema") or {}
+    name = agent or session.get("/v1/me").json["data"].get("agent")
+    if name is None:
+        found = _default_agent(session)
+    else:
+        try:
+            found = session.get(agent_path(name)).json["data"]
+        except NotFound:
+            return {}  # The create says which agents exist.
+    schema: Mapping[str, Any] = found.get("input_schema") or {}
     return schema
+
+
+def agent_path(name: str) -> str:
+    """Return the path of an agent, `name` or `name@version`."""
+    return f"/v1/agents/{quote(name, safe='@')}"
+
+
+def list_agents(session: Session) -> Answer:
+    """Return the first page of the agents that the key may start."""
+    return session.get("/v1/agents", page_size=_PAGE_SIZE)
+
+
+def _default_agent(session: Session) -> Mapping[str, Any]:
+    agents: list[Mapping[str, Any]] = list_agents(session).json["data"]
+    return next((agent for agent in agents if agent["is_default"]), {})

@@ -75,7 +75,7 @@ def _row(session: Session, run: Mapping[str, Any]) -> tuple[str, ...]:
 @click.argument("run_id", metavar="RUN")
 @api_command
 def get(session: Session, *, run_id: str) -> None:
-    """Show a run: its status, input, output, usage and open questions."""
+    """Show a run: its status, input, output, usage and open input requests."""
     answer = session.get(f"/v1/runs/{run_id}")
     found = answer.json["data"]
     session.show(answer, [found["id"]], lambda: session.fields(_fields(found)))

@@ -1,4 +1,4 @@
-"""Follow a run: write its events, ask its questions, and end with its exit code."""
+"""Follow a run: write its events, ask a person, and end with the exit code of the run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from typing import Any
 
 from runyard.cli.errors import describe, note
 from runyard.cli.exit_codes import BY_STATUS, ExitCode
-from runyard.cli.input_requests.answers import Request, send_reply
-from runyard.cli.input_requests.questions import ask
+from runyard.cli.input_requests.answers import Request, send_decision
+from runyard.cli.input_requests.prompts import ask
 from runyard.cli.output.console import can_ask
 from runyard.cli.output.progress import (
     IdProgress,
@@ -20,7 +20,7 @@ from runyard.cli.output.timeline import TERMINAL
 from runyard.cli.runs.interrupts import Interrupts, TimeIsUpError
 from runyard.cli.session import Mode, Session
 
-_QUESTIONS = frozenset({"approval_request.created", "agent.human_feedback.requested"})
+_REQUEST_TYPES = frozenset({"approval_request.created", "agent.human_feedback.requested"})
 
 
 def open_writer(mode: Mode) -> ProgressWriter:
@@ -71,7 +71,7 @@ class Follower:
             with interrupts.delayed():
                 self.writer.write(event)
                 self.after = event["sequence"]
-            if event["type"] in _QUESTIONS:
+            if event["type"] in _REQUEST_TYPES:
                 self._seen.add(event["data"]["id"])
             elif event["type"] in TERMINAL:
                 return BY_STATUS[event["type"].removeprefix("run.")]
@@ -89,7 +89,7 @@ class Follower:
         return self._ask(only_seen=False) if is_last else None
 
     def _ask(self, *, only_seen: bool) -> ExitCode | None:
-        """Ask the open questions. Return the exit code if the person leaves or is not here."""
+        """Ask for answers to the open input requests. Return the exit code if one stays open."""
         self.writer.pause()
         requests = [
             request
@@ -99,24 +99,24 @@ class Follower:
         if not requests:
             return None
         if can_ask():
-            is_left = [self._ask_one(request) for request in requests].count(False)
-            if not is_left:
+            is_on_screen = self.session.mode == "terminal" and only_seen and len(requests) == 1
+            answered = [self._ask_one(each, has_prompt=not is_on_screen) for each in requests]
+            if all(answered):
                 return None
         elif self.waits:
             return None
         return self._leave(f"The run waits for a person: {_ways_out(self.run_id, requests)}")
 
-    def _ask_one(self, request: Request) -> bool:
-        """Ask and send the answer. Return False if the person leaves the question open."""
+    def _ask_one(self, request: Request, *, has_prompt: bool) -> bool:
+        """Ask and send the answer. Return False if the person leaves the input request open."""
         from runyard.client.errors import ApiError, Conflict
 
-        is_on_screen = self.session.mode == "terminal" and request["id"] in self._seen
         while True:
-            reply = ask(request, has_prompt=not is_on_screen)
-            if reply is None:
+            decision = ask(request, has_prompt=has_prompt)
+            if decision is None:
                 return False
             try:
-                send_reply(self.session, self.run_id, request, reply)
+                send_decision(self.session, self.run_id, request, decision)
             except Conflict as error:
                 note(f"  closed already{f' by {error.answered_by}' if error.answered_by else ''}")
             except ApiError as error:
@@ -139,6 +139,6 @@ class Follower:
 def _ways_out(run_id: str, requests: list[Request]) -> str:
     """Return the command that answers the first request."""
     is_approval = requests[0]["type"] == "approval_request"
-    verbs = f"approve {run_id}, or refuse {run_id}" if is_approval else f'answer {run_id} "TEXT"'
+    commands = f"approve {run_id}, or refuse {run_id}" if is_approval else f'answer {run_id} "TEXT"'
     chosen = f" --request {requests[0]['id']}" if len(requests) > 1 else ""
-    return f"{requests[0]['prompt']}\nAnswer with: runyard {verbs}{chosen}"
+    return f"{requests[0]['prompt']}\nAnswer with: runyard {commands}{chosen}"

@@ -70,7 +70,7 @@ def run(
     timeout: float | None,
     waits: bool,
 ) -> None:
-    """Start a run, follow it, and ask its questions on the terminal.
+    """Start a run, follow it, and answer its input requests on the terminal.
 
     AGENT is its name, or NAME@VERSION. Without it the key's agent or the default agent runs. The
     exit code is the fate of the run.
@@ -103,7 +103,7 @@ def start(
         session.show(answer, [created["id"]], lambda: print(created["id"]))
         return
     writer = open_writer(session.mode)
-    writer.begin(created)
+    writer.start(created)
     follower = Follower(session, created["id"], writer, timeout=timeout, waits=waits)
     raise click.exceptions.Exit(follower.follow())
 
@@ -147,11 +147,11 @@ def follow(
 ) -> None:
     """Follow a run: its text, calls and waits, live or from its log.
 
-    The connection is made again by itself. On a terminal the command asks the open questions of
-    the run. The exit code is the fate of the run.
+    The command reconnects by itself. On a terminal it asks for an answer to each open input
+    request. The exit code is the fate of the run.
     """
     found = session.get(f"/v1/runs/{run_id}").json["data"]
     writer = open_writer(session.mode)
-    writer.begin(found)
+    writer.start(found)
     follower = Follower(session, found["id"], writer, after=first - 1, timeout=timeout, waits=waits)
     raise click.exceptions.Exit(follower.follow())

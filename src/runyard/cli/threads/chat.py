@@ -6,7 +6,7 @@ from typing import Any
 
 from runyard.cli.errors import note
 from runyard.cli.exit_codes import ExitCode
-from runyard.cli.input_requests.questions import read_line
+from runyard.cli.input_requests.prompts import read_line
 from runyard.cli.output.progress import ChatProgress, ProgressWriter
 from runyard.cli.runs.following import Follower, open_writer
 from runyard.cli.session import Session
@@ -51,7 +51,7 @@ class Chat:
         body: dict[str, Any] = {"persona_id": self.persona} if self.persona else {}
         run_id = self.session.send("POST", f"{path}/runs", body=body).json["run_id"]
         writer = self._writer()
-        writer.begin({"id": run_id})
+        writer.start({"id": run_id})
         return ChatFollower(self.session, run_id, writer).follow()
 
     def _writer(self) -> ProgressWriter:

@@ -9,10 +9,14 @@ from runyard_service.domain.event_payloads.runs import ErrorInfo
 
 
 class ToolLabel(TypedDict):
-    """A tool, or an operation of an agent's own code, as events name it."""
+    """A tool, or an operation of an agent's own code, as events name it.
+
+    `effect` is in the events of input requests: `none`, `idempotent` or `unsafe`.
+    """
 
     name: str
     type: str
+    effect: NotRequired[str]
 
 
 class OperationRef(TypedDict):

@@ -1,4 +1,4 @@
-"""Ask a person on the terminal. Questions and prompts go to standard error."""
+"""Ask a person on the terminal. Input requests and prompts go to standard error."""
 
 import json
 import shlex
@@ -10,13 +10,13 @@ from runyard.cli.errors import note
 from runyard.cli.input_requests.answers import (
     APPROVAL,
     DECLINED,
-    Reply,
+    Decision,
     Request,
     approval,
+    denial,
     feedback,
     params_schema,
     parse_edits,
-    refusal,
 )
 from runyard.cli.output.console import choose
 from runyard.cli.output.escape import compact_json, escape, escape_lines
@@ -25,7 +25,7 @@ from runyard.cli.runs.typed_values import parse_value
 _INDENT = "  "
 
 
-def ask(request: Request, *, has_prompt: bool = True) -> Reply | None:
+def ask(request: Request, *, has_prompt: bool = True) -> Decision | None:
     """Show the request and return the person's decision; None if the person leaves it open.
 
     Without `has_prompt` the prompt is on the screen already.
@@ -38,7 +38,7 @@ def ask(request: Request, *, has_prompt: bool = True) -> Reply | None:
 
 
 def show_request(request: Request, *, has_prompt: bool = True) -> None:
-    """Print the whole question: its prompt, and each param without an abbreviation."""
+    """Print the whole input request: its prompt, and each param without an abbreviation."""
     if has_prompt:
         _show_prompt(request)
     if request["type"] == APPROVAL:
@@ -53,10 +53,10 @@ def show_request(request: Request, *, has_prompt: bool = True) -> None:
 
 def _show_prompt(request: Request) -> None:
     tool = request.get("tool") or {}
-    mark = choose(sys.stderr, "○", "o")
+    symbol = choose(sys.stderr, "○", "o")
     # An indent: a prompt of several lines must not look like the params below it.
     prompt = request["prompt"].replace("\n", f"\n{_INDENT * 3}")
-    note(f"{mark} {' '.join(filter(None, [tool.get('name'), 'asks:']))} {prompt}")
+    note(f"{symbol} {' '.join(filter(None, [tool.get('name'), 'asks:']))} {prompt}")
 
 
 def read_line(prompt: str) -> str | None:
@@ -79,25 +79,25 @@ def read_line(prompt: str) -> str | None:
     return line.strip() if line else None
 
 
-def _ask_approval(request: Request) -> Reply | None:
+def _ask_approval(request: Request) -> Decision | None:
     edit = " [e]dit" if request["editable_params"] else ""
     while True:
         line = read_line(f"{_INDENT}[a]pprove{edit} [r]efuse [l]eave > ")
         if line is None:
             return None
-        verb, _, rest = line.partition(" ")
-        if verb in ("l", "leave"):
+        letter, _, rest = line.partition(" ")
+        if letter in ("l", "leave"):
             return None
-        if verb in ("a", "approve") and not rest:
+        if letter in ("a", "approve") and not rest:
             return approval()
-        if verb in ("r", "refuse"):
-            return refusal(rest.strip() or read_line(f"{_INDENT}reason (optional) > "))
-        if verb in ("e", "edit") and edit:
+        if letter in ("r", "refuse"):
+            return denial(rest.strip() or read_line(f"{_INDENT}reason (optional) > "))
+        if letter in ("e", "edit") and edit:
             try:
                 return approval(_read_edits(request, rest))
             except ValueError as error:
                 note(f"{_INDENT}{error}")
-        elif verb:
+        elif letter:
             note(f"{_INDENT}type a, r REASON or l" + (", or e NAME=VALUE" if edit else ""))
 
 
@@ -115,7 +115,7 @@ def _read_edits(request: Request, text: str) -> dict[str, Any]:
     return edits
 
 
-def _ask_text(choices: list[Any]) -> Reply | None:
+def _ask_text(choices: list[Any]) -> Decision | None:
     for number, choice in enumerate(choices, start=1):
         note(f"{_INDENT}{number}  {choice}")
     what = "number or text" if choices else "answer"
@@ -132,7 +132,7 @@ def _ask_text(choices: list[Any]) -> Reply | None:
         note(f"{_INDENT}type one of the choices, or its number")
 
 
-def _ask_form(form: Mapping[str, Any]) -> Reply | None:
+def _ask_form(form: Mapping[str, Any]) -> Decision | None:
     """Ask for each property of the form. A JSON object answers all of them at once."""
     note(f"{_INDENT}(empty: default or none, /leave, /decline, or the whole form as JSON)")
     values: dict[str, Any] = {}
