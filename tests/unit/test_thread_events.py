@@ -185,6 +185,11 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
         "run.recovered",
         {"reason": "step_interrupted", "attempt": 1},
     ),
+    "run.code_changed": (
+        {"id": RUN.id, "object": "run", "code": {"version": "8"}, "requested_by": "key_1"},
+        "run.code_changed",
+        {"code": {"version": "8"}, "requested_by": "key_1"},
+    ),
     "run.cancel_requested": (
         {"id": RUN.id, "requested_by": "key_1", "last_seen_seq": 4},
         "run.cancel_requested",
@@ -218,7 +223,7 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
 THREAD_TYPES = {
     *("run.started", "message.delta", "message.completed", "tool.call", "tool.result"),
     *("run.waiting_for_input", "run.input_provided", "run.input_expired", "run.paused"),
-    *("run.resumed", "run.recovered", "run.cancel_requested"),
+    *("run.resumed", "run.recovered", "run.code_changed", "run.cancel_requested"),
     *("agent.tools.listed", "agent.tool_call.progress", "agent.tool_call.input_required"),
     *("agent.step.started", "agent.step.completed", "agent.step.failed", "agent.emitted"),
     *("run.completed", "run.failed", "run.cancelled", "agent.context.compacted"),

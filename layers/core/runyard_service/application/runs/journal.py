@@ -96,7 +96,7 @@ class Journal:
             data["code"] = dict(code)
         self.append(
             [NewEvent(type="run.started", data=data)],
-            [self.stores.runs.status_change(self.run, "started")],
+            [self.stores.runs.status_change(self.run, "started", code=code)],
         )
 
     def resume(self, results: Sequence[NewEvent] = ()) -> None:
