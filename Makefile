@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-client bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels client
+.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-client bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels client bench-own-code
 
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
@@ -170,6 +170,9 @@ bench-long-runs: .venv/.installed ## Measure the steps of a run of 1,000 steps, 
 
 bench-mcp: .venv/.installed ## Measure the processor time of MCP calls; ten seconds
 	@$(PYTHON) -m benchmarks.mcp_calls $(ARGS)
+
+bench-own-code: .venv/.installed ## Measure the processor time of own code, replayed and held; a minute
+	@$(PYTHON) -m benchmarks.own_code $(ARGS)
 
 bench-memory: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure the memory of the built functions; two minutes
 	@$(PYTHON) -m tests.artifacts.memory $(ARGS)

@@ -109,7 +109,8 @@ class _Journal:
                 return self.result
             if response["status"] == "failed":
                 error = response["error"]
-                raise AgentFailed(error["code"], error["message"])
+                kind = f"{error['type']}: " if "type" in error else ""
+                raise AgentFailed(error["code"], kind + error["message"])
             self._held = None if is_crash else response.get("held")
             self._act(response, is_repeated=is_crash and point == "operation_repeated")
         raise AssertionError(f"the agent did not end within {MAX_INVOCATIONS:,} invocations")

@@ -18,6 +18,7 @@ Fact = tuple[str, str]
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _DURATION = re.compile(r'"duration_ms": \d+')
+_INVOCATION = re.compile(r'"invocation": \d+')
 _OUTCOMES = (
     "agent.tool_call.completed",
     "agent.tool_call.failed",
@@ -43,6 +44,8 @@ def facts(events: Iterable[Event], *, with_outcomes: bool = True) -> list[Fact]:
         if not with_outcomes:
             kind, data = _without_outcome(kind, data)
         text = _ID.sub(number, json.dumps(data, sort_keys=True))
+        # A repeated invocation has another number.
+        text = _INVOCATION.sub('"invocation": 0', text)
         found.append((kind, _DURATION.sub('"duration_ms": 0', _TIME.sub("<time>", text))))
     if not with_outcomes:
         found = [fact for fact in found if not fact[0].endswith(".delta")]

@@ -213,6 +213,21 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
             "next_at": "2026-06-10T09:15:23.500Z",
         },
     ),
+    "run.code_changed": (
+        {
+            "id": RUN.id,
+            "object": "run",
+            "code": {"function": "runyard-agent-claims", "version": "8", "sha256": "s"},
+            "previous": {"function": "runyard-agent-claims", "version": "7", "sha256": "s"},
+            "requested_by": "key_1",
+        },
+        "run.code_changed",
+        {
+            "code": {"function": "runyard-agent-claims", "version": "8", "sha256": "s"},
+            "previous": {"function": "runyard-agent-claims", "version": "7", "sha256": "s"},
+            "requested_by": "key_1",
+        },
+    ),
     "run.cancel_requested": (
         {"id": RUN.id, "requested_by": "key_1", "last_seen_seq": 4},
         "run.cancel_requested",
@@ -246,7 +261,7 @@ CATALOGUE: dict[str, tuple[Mapping[str, Any], str, Mapping[str, Any]]] = {
 THREAD_TYPES = {
     *("run.started", "message.delta", "message.completed", "tool.call", "tool.result"),
     *("run.waiting_for_input", "run.input_provided", "run.input_expired", "run.paused"),
-    *("run.resumed", "run.recovered", "run.retrying", "run.cancel_requested"),
+    *("run.resumed", "run.recovered", "run.retrying", "run.code_changed", "run.cancel_requested"),
     *("agent.tools.listed", "agent.tool_call.progress", "agent.tool_call.input_required"),
     *("agent.step.started", "agent.step.completed", "agent.step.failed", "agent.emitted"),
     *("run.completed", "run.failed", "run.cancelled", "agent.context.compacted"),

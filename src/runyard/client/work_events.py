@@ -22,6 +22,7 @@ class ToolsListed(Event):
     tools: Sequence[Any]
     reason: str | None = None
     changes: Json | None = None
+    unmatched: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +150,8 @@ class StepStarted(Event):
     digest: str
     name: str
     effect: str
+    invocation: int | None = None
+    usage: Json | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +165,8 @@ class StepCompleted(Event):
     name: str
     effect: str
     result: Any = None
+    invocation: int | None = None
+    usage: Json | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +180,8 @@ class StepFailed(Event):
     name: str
     effect: str
     error: ErrorInfo = field(metadata=source(parse=ErrorInfo.parse))
+    invocation: int | None = None
+    usage: Json | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ import contextvars
 import functools
 import inspect
 import random
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
@@ -55,7 +56,7 @@ class Execution:
         self._deadline = 0.0
         self._pending: dict[str, tuple[Operation, asyncio.Future[None]]] = {}
         self._deferred: list[asyncio.Future[None]] = []
-        self._running_steps = 0
+        self.running_steps: list[str] = []
         self._activity = 0
         self._changed = asyncio.Event()
         self._done: list[Done] = []
@@ -241,17 +242,18 @@ class Execution:
     ) -> None:
         """Run a step, and add its result or its error to `done` and to the journal."""
         entry = JournalEntry(key=done["key"], digest=done["digest"])
-        self._running_steps += 1
+        self.running_steps.append(done["name"])
         try:
             result = await self._call(done["name"], call, attempts)
             if usage is not None:
                 done["usage"] = usage(result)
             entry["value"] = done["value"] = to_result(result, f"The step {done['name']!r}")
         except Exception as error:  # noqa: BLE001 - recorded, then raised as StepFailed
+            traceback.print_exception(error)  # The log of the function has it.
             failure = Failure(code="step_error", message=str(error), type=type(error).__name__)
             entry["error"] = done["error"] = failure
         finally:
-            self._running_steps -= 1
+            self.running_steps.remove(done["name"])
             self._activity += 1
             self._changed.set()
         self.journal.update([entry])
@@ -286,23 +288,23 @@ class Execution:
         """Wait until the code ends, or asks for something and does nothing else."""
         while not task.done() and self._failure is None:
             self._changed.clear()
-            if not self._running_steps and (self._pending or self._deferred):
+            if not self.running_steps and (self._pending or self._deferred):
                 if await self._is_quiet(task):
                     return
                 continue
             changed = asyncio.ensure_future(self._changed.wait())
             left = self._deadline - asyncio.get_running_loop().time()
-            timeout = None if self._running_steps else max(0.0, left)
+            timeout = None if self.running_steps else max(0.0, left)
             await asyncio.wait({task, changed}, timeout=timeout, return_when="FIRST_COMPLETED")
             changed.cancel()
-            if timeout == 0.0 and not (self._pending or self._deferred or self._running_steps):
+            if timeout == 0.0 and not (self._pending or self._deferred or self.running_steps):
                 self._failure = AgentFailure("agent_stuck", _STUCK)
 
     async def _is_quiet(self, task: "asyncio.Task[Any]") -> bool:
         before = self._activity
         for passes in range(_QUIET_PASSES + 1):
             await asyncio.sleep(0 if passes < _QUIET_PASSES else _QUIET_SECONDS)
-            if task.done() or self._running_steps or self._activity != before:
+            if task.done() or self.running_steps or self._activity != before:
                 return False
         return True
 
@@ -318,6 +320,8 @@ class Execution:
         try:
             output = self._output(task)
         except (AgentFailure, Exception) as error:  # noqa: BLE001 - the error of the run
+            if not isinstance(error, AgentFailure):
+                traceback.print_exception(error)
             response["status"], response["error"] = "failed", _as_failure(error)
         else:
             response["status"], response["output"] = "completed", output

@@ -2,11 +2,12 @@
 
 import asyncio
 import inspect
+import json
 import sys
 import threading
 import traceback
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import UTC, datetime
@@ -99,9 +100,18 @@ class Agent:
                 f"{event.get('protocol')!r}. Install the version of runyard that the service has.",
             )
         loop, seconds = self._the_loop(), _seconds_left(event, context)
+        execution = self._held.pop(event.get("held", ""), None)
+        execution = execution or Execution(event["run"], loop.executor)
         try:
-            return loop.run(self._invoke(event, seconds), seconds + _GRACE_SECONDS)
+            invocation = self._invoke(execution, event, seconds)
+            return _checked(loop.run(invocation, seconds + _GRACE_SECONDS))
         except TimeoutError:
+            if steps := execution.running_steps:
+                text = f"{_names(steps)} did not end within {seconds:.0f} s. Raise"
+                return _failed(
+                    "agent_stuck",
+                    f"{text} invocation_timeout and the timeout of the function, or do less in it.",
+                )
             return _failed(
                 "agent_stuck",
                 f"The code did not answer within {seconds:.0f} s. It blocks at "
@@ -125,11 +135,7 @@ class Agent:
                 cls._loop = _Loop()
             return cls._loop
 
-    async def _invoke(self, event: Request, seconds: float) -> Response:
-        execution = self._held.pop(event.get("held", ""), None)
-        if execution is None:
-            assert self._loop is not None
-            execution = Execution(event["run"], self._loop.executor)
+    async def _invoke(self, execution: Execution, event: Request, seconds: float) -> Response:
         response = await execution.invoke(lambda: self._start(execution), event, seconds)
         if event.get("is_replay"):
             await execution.abandon()
@@ -165,6 +171,25 @@ def _seconds_left(event: Request, context: Any) -> float:
         remaining = context.get_remaining_time_in_millis() / 1000 - 2 * _GRACE_SECONDS
         seconds = min(seconds, remaining)
     return max(0.0, seconds)
+
+
+def _names(steps: Sequence[str]) -> str:
+    names = ", ".join(map(repr, steps))
+    return f"The step {names}" if len(steps) == 1 else f"The steps {names}"
+
+
+def _checked(response: Response) -> Response:
+    """Return the response, or the error of one that Lambda would reject."""
+    if len(json.dumps(response)) <= MAX_RESPONSE_BYTES:
+        return response
+    sizes = {operation["key"]: len(json.dumps(operation)) for operation in response["ops"]}
+    key = max(sizes, key=lambda each: sizes[each], default="the response")
+    return _failed(
+        "invalid_response",
+        f"The response is larger than {MAX_RESPONSE_BYTES:,} bytes, which Lambda would reject. The "
+        f"largest part is {key}, with {sizes.get(key, 0):,} bytes: pass less to it, or store the "
+        "value elsewhere and pass its address.",
+    )
 
 
 def _failed(code: str, message: str) -> Response:

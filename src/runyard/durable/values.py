@@ -9,6 +9,7 @@ from typing import Any
 MAX_RESULT_BYTES = 256 * 1024
 # How many levels a value may have. Python's JSON encoder stops near 1,000.
 _MAX_DEPTH = 200
+_SCALARS = frozenset({type(None), str, bool, int})
 
 
 def canonical_json(value: Any) -> bytes:
@@ -36,7 +37,10 @@ def to_result(value: Any, owner: str) -> Any:
     try:
         encoded = canonical_json(value)
     except TypeError as error:
-        raise TypeError(f"{owner} returned a value that is not JSON: {error}") from None
+        raise TypeError(
+            f"{owner} returned a value that is not JSON: {error}. Return texts, numbers, lists and "
+            "objects with texts as keys."
+        ) from None
     if len(encoded) > MAX_RESULT_BYTES:
         raise ValueError(
             f"{owner} returned {len(encoded):,} bytes; at most {MAX_RESULT_BYTES:,} can be "
@@ -47,21 +51,37 @@ def to_result(value: Any, owner: str) -> Any:
 
 def _problem(value: Any, path: str, depth: int = 0) -> str | None:
     """Return what is not JSON in `value`; None if all of it is."""
+    if type(value) in _SCALARS:
+        return None
     where = f" at {path}" if path else ""
     if depth > _MAX_DEPTH:
         return f"more than {_MAX_DEPTH} levels"
     match value:
-        case None | str() | bool() | int():
+        case str() | int():
             return None
         case float():
             return None if math.isfinite(value) else f"{value!r}{where} is not a number of JSON"
         case Mapping():
-            if odd := [key for key in value if not isinstance(key, str)]:
-                return f"the key {odd[0]!r}{where} is not a string"
-            items = [(f"{path}.{key}" if path else key, item) for key, item in value.items()]
+            return _problem_of_mapping(value, path, depth)
         case list() | tuple():
-            items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
-        case _:
-            return f"a value of type {type(value).__name__}{where}"
-    problems = (_problem(item, inner, depth + 1) for inner, item in items)
-    return next(filter(None, problems), None)
+            for index, item in enumerate(value):
+                # Most items are scalars, and need no path.
+                if type(item) in _SCALARS:
+                    continue
+                if (problem := _problem(item, f"{path}[{index}]", depth + 1)) is not None:
+                    return problem
+            return None
+    return f"a value of type {type(value).__name__}{where}"
+
+
+def _problem_of_mapping(value: Mapping[Any, Any], path: str, depth: int) -> str | None:
+    for key, item in value.items():
+        if not isinstance(key, str):
+            where = f" at {path}" if path else ""
+            return f"the key {key!r}{where} is not a string"
+        if type(item) in _SCALARS:
+            continue
+        inner = f"{path}.{key}" if path else key
+        if (problem := _problem(item, inner, depth + 1)) is not None:
+            return problem
+    return None

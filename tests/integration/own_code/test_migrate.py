@@ -80,6 +80,9 @@ async def same_start(ctx: Context, data: Any) -> str:
 def test_a_fitting_version_continues_the_run(code_runs: CodeRuns, waiting: Run) -> None:
     migrate(code_runs, waiting, same_start)
     migrate(code_runs, waiting, same_start)  # The same request again changes nothing.
+    in_use = code_runs.stores.code_versions.in_use()
+    versions = {each.version: each for each in in_use if each.oldest_run == waiting.id}
+    assert versions.keys() == {"8"}
     changes = [each for each in code_runs.events(waiting) if each.type == "run.code_changed"]
     assert [each.data["code"]["version"] for each in changes] == ["8"]
     assert changes[0].data["previous"]["version"] == "7"

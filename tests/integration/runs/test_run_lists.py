@@ -363,7 +363,8 @@ def test_a_run_moves_from_list_to_list_with_its_record(stores: Stores) -> None:
     assert statuses() == ["awaiting_input"]
     assert not is_active()
     assert input_requests.count_open(project_id) == 0
-    change(runs.input_closed_change(run, 0))
+    paused = run.model_copy(update={"status": "paused"})
+    change(runs.input_closed_change(paused, 0))
     assert statuses() == ["paused"]
     change(runs.status_change(run, "started"))
     assert statuses() == ["started"]

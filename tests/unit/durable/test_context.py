@@ -324,7 +324,7 @@ async def sleep_without_a_time_zone(ctx: Context, data: Input) -> None:
         (result_that_is_not_json, "The step 'open' returned a value that is not JSON.*Handle"),
         (result_that_is_too_large, "The step 'read' returned 7,000,002 bytes; at most 262,144"),
         (output_that_is_not_json, r"The agent returned a value.*datetime at rows\[0\]\.at"),
-        (exception, "agent_error: 'customer'"),
+        (exception, "agent_error: KeyError: 'customer'"),
         (sleep_without_a_time_zone, "until needs a time zone"),
     ],
 )

@@ -12,6 +12,7 @@ from runyard_service.adapters.dynamodb.input_requests import InputRequests
 from runyard_service.adapters.dynamodb.messages import Messages
 from runyard_service.adapters.dynamodb.projects import ProjectLimits, RetentionDays
 from runyard_service.adapters.dynamodb.run_index.active_runs import ActiveRuns
+from runyard_service.adapters.dynamodb.run_index.code_versions import CodeVersions
 from runyard_service.adapters.dynamodb.run_index.position_markers import PositionMarkers
 from runyard_service.adapters.dynamodb.run_index.run_lists import RunLists
 from runyard_service.adapters.dynamodb.runs import Runs
@@ -41,6 +42,7 @@ class Stores:
     deleted_runs: DeletedRuns
     run_lists: RunLists
     active_runs: ActiveRuns
+    code_versions: CodeVersions
     threads: Threads
     messages: Messages
     input_requests: InputRequests
@@ -82,6 +84,7 @@ class Stores:
             deleted_runs=DeletedRuns(records, events, payloads, checkpoints, files, markers),
             run_lists=RunLists(records, markers),
             active_runs=ActiveRuns(records),
+            code_versions=CodeVersions(records),
             threads=threads,
             messages=Messages(records, payloads, threads),
             input_requests=InputRequests(records, payloads, runs),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runyard.cli.admin.installation import installation_options, open_account_stores
 from runyard.cli.admin.parameters import exactly_one
 from runyard.cli.admin.tables import print_columns
 from runyard.cli.extras import require_extra, service_errors
@@ -118,6 +119,26 @@ def mcp_lock(*, folder: Path, only_checks: bool) -> None:
         else:
             (folder / LOCK_FILE).write_text(lock.text, encoding="utf-8")
             click.echo(f"written to {folder / LOCK_FILE}")
+
+
+@agents.command()
+@installation_options
+def versions(*, stack: str | None, table: str | None) -> None:
+    """List the versions of functions that open runs use.
+
+    A run of an agent of kind `code` needs its version until it ends or migrates: do not delete it.
+    Only open runs are read.
+    """
+    with open_account_stores(stack, table) as stores:
+        in_use = stores.code_versions.in_use()
+    if not in_use:
+        click.echo("No open run uses own code.")
+        return
+    rows = [
+        (each.function, each.version, str(each.runs), each.oldest_start, each.oldest_run)
+        for each in in_use
+    ]
+    print_columns([("FUNCTION", "VERSION", "RUNS", "OLDEST RUN SINCE", "OLDEST RUN"), *rows])
 
 
 def _mcp_environment() -> "McpEnvironment":

@@ -15,6 +15,7 @@ from runyard.cli.extras import require_extra, service_errors
 if TYPE_CHECKING:
     from runyard_service.adapters.dynamodb.access_keys import AccessKeys
     from runyard_service.adapters.dynamodb.projects import ProjectLimits, RetentionDays
+    from runyard_service.adapters.dynamodb.run_index.code_versions import CodeVersions
     from runyard_service.adapters.s3.agent_bundle import AgentBundle
     from runyard_service.adapters.stores import Stores
     from runyard_service.agents.definitions.loader import AgentSet
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AccountStores:
-    """The stores of access keys and of project settings."""
+    """The stores of access keys and of project settings, and the versions of own code in use."""
 
     access_keys: "AccessKeys"
     project_limits: "ProjectLimits"
     retention_days: "RetentionDays"
+    code_versions: "CodeVersions"
 
 
 def installation_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +79,12 @@ def open_account_stores(stack: str | None, table: str | None) -> Iterator[Accoun
             yield _account_stores(table)
             return
         with open_local_stores(must_exist=False) as stores:
-            yield AccountStores(stores.access_keys, stores.project_limits, stores.retention_days)
+            yield AccountStores(
+                stores.access_keys,
+                stores.project_limits,
+                stores.retention_days,
+                stores.code_versions,
+            )
 
 
 def _account_stores(table: str) -> AccountStores:
@@ -85,10 +92,13 @@ def _account_stores(table: str) -> AccountStores:
 
     from runyard_service.adapters.dynamodb.access_keys import AccessKeys
     from runyard_service.adapters.dynamodb.projects import ProjectLimits, RetentionDays
+    from runyard_service.adapters.dynamodb.run_index.code_versions import CodeVersions
     from runyard_service.adapters.dynamodb.table import Table
 
     records = Table(boto3.client("dynamodb"), table)
-    return AccountStores(AccessKeys(records), ProjectLimits(records), RetentionDays(records))
+    return AccountStores(
+        AccessKeys(records), ProjectLimits(records), RetentionDays(records), CodeVersions(records)
+    )
 
 
 @contextmanager

@@ -65,6 +65,10 @@ def _sweep_at(status: RunStatus, wait_seconds: float | None) -> str:
     return timestamp_in(min(_CHECK_AFTER_SECONDS[status], wait))
 
 
+def _code_version(code: Mapping[str, str]) -> str:
+    return f"{code['function']}:{code['version']}"
+
+
 def _current_execution(execution: int) -> dict[str, Any]:
     return {"execution": execution, "sweep_at": timestamp_in(_CHECK_AFTER_SECONDS["created"])}
 
@@ -157,12 +161,14 @@ class Runs:
         usage: Usage | None = None,
         wait_seconds: float | None = None,
         execution: int | None = None,
+        code: Mapping[str, str] | None = None,
     ) -> TransactWriteItem:
         """Return the change to another status in which the run has not ended.
 
-        `usage` is the usage so far, `wait_seconds` the longest wait, and `execution` the number of
-        the run's new current execution. A start leaves `sweep_at` as it is, which saves the index
-        writes for a short run. The sweep moves the check of a longer run.
+        `usage` is the usage so far, `wait_seconds` the longest wait, `execution` the number of the
+        run's new current execution, and `code` the version of an agent's own code. A start leaves
+        `sweep_at` as it is, which saves the index writes for a short run. The sweep moves the check
+        of a longer run.
         """
         fields: dict[str, Any] = {
             "status": status,
@@ -175,6 +181,8 @@ class Runs:
             fields["usage"] = _usage_item(usage)
         if execution is not None:
             fields["execution"] = execution
+        if code is not None:
+            fields["code_version"] = _code_version(code)
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def input_closed_change(self, run: Run, open_requests: int) -> TransactWriteItem:
@@ -218,6 +226,11 @@ class Runs:
         return self._table.update_change(
             keys.run(run.id), {"fallback_model": fallback_model}, only_if={"status": _LIVE}
         )
+
+    def code_change(self, run: Run, code: Mapping[str, str]) -> TransactWriteItem:
+        """Return the change that records another version of an agent's own code."""
+        fields = {"code_version": _code_version(code)}
+        return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})
 
     def active_check(self, run_id: str) -> TransactWriteItem:
         """Return the transaction entry that requires that the run has not ended."""

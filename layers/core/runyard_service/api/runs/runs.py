@@ -45,7 +45,6 @@ from runyard_service.api.services import Services
 from runyard_service.api.sse import SseFormat
 from runyard_service.api.streaming import cancel_from_request, redirect_to_stream, stream_response
 from runyard_service.application.input_requests.submit_input import submit_input
-from runyard_service.application.own_code.migrate_run import migrate_run
 from runyard_service.application.runs.delete_run import delete_run
 from runyard_service.application.runs.start_run import NewRun, start_run
 from runyard_service.domain.events import TERMINAL_TYPES, event_type_of
@@ -200,6 +199,9 @@ async def migrate(
     run_id: RunId, request: Request, services: ServicesDep, key: WriteKey
 ) -> Response:
     """Move a waiting run to another version of its agent's own code."""
+    # Imported here: other requests need no client of Lambda.
+    from runyard_service.application.own_code.migrate_run import migrate_run
+
     run = await load_run(services, key, run_id)
     body = await parse_body(request, MigrateRun)
     prefix = services.settings.agent_function_prefix

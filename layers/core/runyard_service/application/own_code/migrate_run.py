@@ -53,7 +53,8 @@ def migrate_run(
             "requested_by": requested_by,
         }
         with attempt:
-            journal.append([NewEvent(type="run.code_changed", data=data)])
+            change = stores.runs.code_change(journal.run, target.to_json())
+            journal.append([NewEvent(type="run.code_changed", data=data)], [change])
             journal.close()
             return target
     raise UnavailableError({"run": "is being modified concurrently; retry"})

@@ -98,7 +98,7 @@ class Journal:
             data["code"] = code
         self.append(
             [NewEvent(type="run.started", data=data)],
-            [self.stores.runs.status_change(self.run, "started")],
+            [self.stores.runs.status_change(self.run, "started", code=code)],
         )
 
     def resume(self, results: Sequence[NewEvent] = ()) -> None:
