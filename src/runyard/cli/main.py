@@ -14,8 +14,10 @@ from runyard.cli.dev import dev
 from runyard.cli.events import events
 from runyard.cli.keys import keys
 from runyard.cli.lint import lint
+from runyard.cli.new import new
 from runyard.cli.projects import projects
 from runyard.cli.tickets import tickets
+from runyard.cli.vendor import vendor
 from runyard.cli.verify import verify
 from runyard.cli.webhooks import webhooks
 
@@ -29,7 +31,10 @@ def runyard() -> None:
     """Manage and run Runyard: agent runs on AWS."""
 
 
-for _command in (agents, dev, events, keys, lint, projects, tickets, verify, webhooks):
+for _command in (
+    *(agents, dev, events, keys, lint, new, projects),
+    *(tickets, vendor, verify, webhooks),
+):
     runyard.add_command(_command)
 
 
