@@ -8,7 +8,6 @@ from pathlib import Path
 
 NEWER_VERSION = "0.2.0"
 _SOURCES = ("agents", "functions", "layers", "local", "src", "statemachines")
-_FILES = ("LICENSE", "NOTICE", "README.md", "pyproject.toml", "setup.py", "template.yaml")
 
 
 def build_wheels(source: Path, folder: Path) -> dict[str, Path]:
@@ -44,8 +43,9 @@ def newer_source(clone: Path, folder: Path) -> Path:
     without_builds = shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
     for name in _SOURCES:
         shutil.copytree(clone / name, folder / name, ignore=without_builds)
-    for name in _FILES:
-        shutil.copy(clone / name, folder)
+    for path in clone.iterdir():
+        if path.is_file():
+            shutil.copy(path, folder)
     (folder / "layers/core/VERSION").write_text(f"{NEWER_VERSION}\n", encoding="utf-8")
     (folder / "functions/sweep/newer.py").write_text("NEWER = True\n", encoding="utf-8")
     (folder / "src/runyard/strands.py").unlink()

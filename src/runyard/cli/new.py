@@ -12,7 +12,7 @@ from runyard.cli.extras import require_extra
 def new(name: str) -> None:
     """Create the folder NAME with a project that deploys Runyard and your agents.
 
-    NAME is 1 to 40 lowercase letters, digits and hyphens. It begins the names of the stacks.
+    NAME is 1 to 40 lowercase letters, digits and hyphens. It starts the names of the stacks.
     """
     require_extra("admin")
     from runyard.project.errors import ProjectError

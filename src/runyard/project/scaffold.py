@@ -12,7 +12,7 @@ _SCAFFOLD = Path(__file__).with_name("scaffold")
 _OWN_ENTRIES = "own_entries.yaml"
 # Build tools skip files whose names begin with a dot.
 _RENAMED = {"gitignore": ".gitignore"}
-# The name begins the name of the stack, and so those of its resources. The longest of these with a
+# The name starts the name of the stack, and so those of its resources. The longest of these with a
 # fixed part is the name of the event bus.
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 

@@ -1,6 +1,6 @@
 """The template of a project: that of the service, and the project's own entries in four sections.
 
-`runyard vendor` replaces everything except the lines between BEGIN and END of each section.
+`runyard vendor` replaces everything except the lines between START and END of each section.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from runyard.project.errors import ProjectError
 
 SECTIONS = ("Parameters", "Conditions", "Resources", "Outputs")
-BEGIN = "  # >>> Your own {section}. `runyard vendor` keeps the lines up to <<<.\n"
+START = "  # >>> Your own {section}. `runyard vendor` retains the lines up to <<<.\n"
 END = "  # <<< Your own {section} end here.\n"
 VENDOR = "vendor/runyard"
 _HEADER = """\
@@ -32,22 +32,22 @@ def project_template(service: str, version: str, own: Mapping[str, str]) -> str:
     lines = [_HEADER.format(version=version, sections=", ".join(SECTIONS))]
     for line in service.splitlines(keepends=True):
         lines.append(_VENDORED.sub(rf"\1{VENDOR}/\2", line))
-        if (section := line.rstrip().removesuffix(":")) in SECTIONS:
-            lines += [BEGIN.format(section=section), own.get(section, "")]
+        if (section := line.removesuffix(":\n")) in SECTIONS:
+            lines += [START.format(section=section), own.get(section, "")]
             lines.append(END.format(section=section))
     _check_names(service, own)
     return "".join(lines)
 
 
 def own_entries(template: str) -> dict[str, str]:
-    """Return the project's own lines by section. Raise ProjectError if a mark is missing."""
+    """Return the project's own lines by section. Raise ProjectError if a marker is missing."""
     found = {}
     for section in SECTIONS:
-        begin, end = BEGIN.format(section=section), END.format(section=section)
-        _, has_begin, rest = template.partition(begin)
+        start, end = START.format(section=section), END.format(section=section)
+        _, has_start, rest = template.partition(start)
         own, has_end, _ = rest.partition(end)
-        if not (has_begin and has_end):
-            missing = (end if has_begin else begin).strip()
+        if not (has_start and has_end):
+            missing = (end if has_start else start).strip()
             raise ProjectError(
                 f"template.yaml lacks the line {missing!r}. Restore the line from git. Without"
                 " git, move template.yaml away, run `runyard vendor`, and insert your own entries."
@@ -59,8 +59,8 @@ def own_entries(template: str) -> dict[str, str]:
 def without_own_entries(template: str) -> str:
     """Return the template without the project's own lines, to compare it with the vendored one."""
     for section, own in own_entries(template).items():
-        begin, end = BEGIN.format(section=section), END.format(section=section)
-        template = template.replace(begin + own + end, begin + end, 1)
+        start, end = START.format(section=section), END.format(section=section)
+        template = template.replace(start + own + end, start + end, 1)
     return template
 
 
@@ -70,7 +70,7 @@ def _check_names(service: str, own: Mapping[str, str]) -> None:
         if taken:
             raise ProjectError(
                 f"template.yaml: {section} of the service has {', '.join(sorted(taken))} too."
-                " Give your own entries other names."
+                " Rename your own entries."
             )
 
 

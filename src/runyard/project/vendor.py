@@ -77,16 +77,16 @@ def vendor(
     manifest = Manifest.read(project)
     if own is None:
         own = _own_entries(project, manifest)
-    wanted = {f"{VENDOR}/{name}": content for name, content in service.files.items()}
-    wanted[TEMPLATE] = project_template(service.template, service.version, own).encode()
-    names = sorted({*manifest.files, *wanted})
-    edited = [name for name in names if _is_edited(project, name, manifest, wanted)]
+    requested = {f"{VENDOR}/{name}": content for name, content in service.files.items()}
+    requested[TEMPLATE] = project_template(service.template, service.version, own).encode()
+    names = sorted({*manifest.files, *requested})
+    edited = [name for name in names if _is_edited(project, name, manifest, requested)]
     if edited and not force:
         raise ProjectError(_edited_message(edited))
     changes = Changes(manifest.version, service.version)
     for name in names:
-        _apply(project, name, wanted.get(name), changes)
-    digests = {name: _digest(name, content) for name, content in wanted.items()}
+        _apply(project, name, requested.get(name), changes)
+    digests = {name: _digest(name, content) for name, content in requested.items()}
     Manifest(service.version, digests).write(project)
     return changes
 
@@ -115,15 +115,15 @@ def _own_entries(project: Path, manifest: Manifest) -> dict[str, str]:
     return dict.fromkeys(SECTIONS, "")
 
 
-def _is_edited(project: Path, name: str, manifest: Manifest, wanted: dict[str, bytes]) -> bool:
+def _is_edited(project: Path, name: str, manifest: Manifest, requested: dict[str, bytes]) -> bool:
     """Return whether the file has other content than this version and the version before."""
     path = project / name
     if not path.exists():
         return False
     digest = _digest(name, path.read_bytes())
     known = {manifest.files.get(name)}
-    if name in wanted:
-        known.add(_digest(name, wanted[name]))
+    if name in requested:
+        known.add(_digest(name, requested[name]))
     return digest not in known
 
 
@@ -167,7 +167,7 @@ def _remove_empty_folders(folder: Path, project: Path) -> None:
 def _digest(name: str, content: bytes) -> str:
     """Return the digest of a file; that of the template leaves out the project's own entries."""
     if name == TEMPLATE:
-        # Without its marks the template counts as edited.
+        # Without its markers the template counts as edited.
         with suppress(ProjectError, UnicodeDecodeError):
             content = without_own_entries(content.decode()).encode()
     return hashlib.sha256(content).hexdigest()

@@ -150,13 +150,13 @@ def _follow_readme(project: Path, url: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["Shop", "2shops", "a/b", "..", "a b", "-a", "a" * 41, ""])
-def test_a_name_that_no_stack_can_have_is_refused(name: str, parent: Path) -> None:
+def test_a_name_that_no_stack_can_have_is_rejected(name: str, parent: Path) -> None:
     with pytest.raises(ProjectError, match="cannot be the name of a stack"):
         new_project(name, parent, installed_service())
     assert list(parent.iterdir()) == []
 
 
-def test_a_folder_with_content_is_refused_and_an_empty_folder_is_used(parent: Path) -> None:
+def test_a_folder_with_content_is_rejected_and_an_empty_folder_is_used(parent: Path) -> None:
     (parent / "shop").mkdir()
     (parent / "shop" / "notes.txt").write_text("mine")
     (parent / "file").write_text("mine")

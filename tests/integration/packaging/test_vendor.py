@@ -1,4 +1,4 @@
-"""`runyard vendor` on small files: what it writes, keeps, removes and refuses."""
+"""`runyard vendor` on small files: what it writes, retains, removes and rejects."""
 
 import json
 from dataclasses import replace
@@ -42,7 +42,7 @@ _SECOND = ServiceFiles(
     {"functions/api/handler.py": b"10", "functions/api/run.sh": b"2", "functions/new/c.py": b"4"},
 )
 _OWN = "  Mine:\n    Type: AWS::SNS::Topic\n"
-_MARK = "  # >>> Your own Resources. `runyard vendor` keeps the lines up to <<<.\n"
+_START = "  # >>> Your own Resources. `runyard vendor` retains the lines up to <<<.\n"
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def content(project: Path) -> dict[str, bytes]:
 
 def add_own_resource(project: Path, text: str = _OWN) -> None:
     template = project / TEMPLATE
-    template.write_text(template.read_text().replace(_MARK, _MARK + text))
+    template.write_text(template.read_text().replace(_START, _START + text))
 
 
 def test_the_template_names_the_vendored_folders_and_the_agents_of_the_project(
@@ -85,7 +85,7 @@ def test_a_second_call_changes_nothing(project: Path) -> None:
     assert content(project) == before
 
 
-def test_an_upgrade_reports_every_change_and_keeps_what_is_own(project: Path) -> None:
+def test_an_upgrade_reports_every_change_and_retains_what_is_own(project: Path) -> None:
     add_own_resource(project)
     (project / "vendor/runyard/notes.txt").write_text("mine")
     changes = vendor(project, _SECOND)
@@ -95,7 +95,7 @@ def test_an_upgrade_reports_every_change_and_keeps_what_is_own(project: Path) ->
     assert changes.removed == ["vendor/runyard/functions/old/a/b.py"]
     assert not (project / "vendor/runyard/functions/old").exists()
     template = (project / TEMPLATE).read_text()
-    assert _MARK + _OWN in template
+    assert _START + _OWN in template
     assert "NewUrl" in template
     assert "0.2.0" in template.splitlines()[0]
     assert (project / "vendor/runyard/notes.txt").read_text() == "mine"
@@ -122,7 +122,7 @@ def test_an_edited_file_is_replaced_only_with_force(project: Path, edited: str) 
     assert _OWN in (project / TEMPLATE).read_text()
 
 
-def test_a_file_of_the_user_in_the_place_of_a_new_file_counts_as_edited(project: Path) -> None:
+def test_a_file_of_the_user_at_the_path_of_a_new_file_counts_as_edited(project: Path) -> None:
     new = project / "vendor/runyard/functions/new/c.py"
     new.parent.mkdir()
     new.write_text("mine")
@@ -142,7 +142,7 @@ def test_an_interrupted_upgrade_is_continued(project: Path) -> None:
     assert vendor(project, _SECOND).changed == [TEMPLATE]
 
 
-def test_two_entries_of_one_name_are_refused(project: Path) -> None:
+def test_two_entries_of_one_name_are_rejected(project: Path) -> None:
     add_own_resource(project, "  NewTopic:\n    Type: AWS::SNS::Topic\n")
     taken = _SECOND.template.replace("  Api:\n", "  NewTopic: {}\n  Api:\n")
     before = content(project)
@@ -151,7 +151,7 @@ def test_two_entries_of_one_name_are_refused(project: Path) -> None:
     assert content(project) == before
 
 
-def test_a_template_without_its_marks_is_refused(project: Path) -> None:
+def test_a_template_without_its_markers_is_rejected(project: Path) -> None:
     template = project / TEMPLATE
     template.write_text(template.read_text().replace("  # <<< Your own Outputs end here.\n", ""))
     for force in (False, True):
@@ -159,7 +159,7 @@ def test_a_template_without_its_marks_is_refused(project: Path) -> None:
             vendor(project, _SECOND, force=force)
 
 
-def test_a_folder_that_is_no_project_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_project_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"no folder agents/.*runyard new NAME"):
         vendor(tmp_path, _FIRST)
     (tmp_path / TEMPLATE).write_text(_TEMPLATE)
