@@ -4,7 +4,7 @@ import os
 import subprocess
 import sysconfig
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,8 @@ class ProjectRehearsal:
         changes = self._runyard("vendor")
         assert "changed  template.yaml" in changes, changes
         app = self._project / "refunds/app.py"
-        app.write_text(app.read_text(encoding="utf-8") + "\n# A change.\n", encoding="utf-8")
+        code = app.read_text(encoding="utf-8")
+        app.write_text(code.replace('f"paid ', 'f"refunded '), encoding="utf-8")
         self._build_and_deploy()
         after = DeployedStack.read(_STACK).outputs
         assert after.pop("Newer") == _STACK
@@ -98,7 +99,7 @@ class ProjectRehearsal:
         self._complete(service, self.waiting_run)
         new = service.create({"order": 7})
         service.wait(str(new["id"]), "awaiting_input", seconds=READY_SECONDS)
-        self._complete(service, str(new["id"]))
+        self._complete(service, str(new["id"]), {"paid": "refunded 30 for order 7"})
         service.close()
         self._runyard("agents", "publish", "--stack", _STACK)
         return (
@@ -131,11 +132,11 @@ class ProjectRehearsal:
         self.build.exchange_wheels(self._project / ".aws-sam/build")
         self._sam("deploy")
 
-    def _complete(self, service: Service, run_id: str) -> None:
+    def _complete(self, service: Service, run_id: str, output: Mapping[str, str] = _OUTPUT) -> None:
         answer = service.answer(service.run(run_id), **_APPROVAL)
         assert answer.status_code == 200, answer.text
         run = service.wait(run_id, "completed", "failed", seconds=READY_SECONDS)
-        assert run.get("output") == _OUTPUT, run
+        assert run.get("output") == output, run
 
     def _service(self) -> Service:
         outputs = DeployedStack.read(_STACK).outputs
