@@ -136,8 +136,8 @@ crash-matrix: .venv/.installed ## Test every crash point; half an hour, or PART=
 long-conversations: .venv/.installed ## Test a run of 400 steps in a window of 32,000 tokens; a minute
 	@LONG_CONVERSATIONS=1 $(PYTHON) -m pytest tests/integration/context $(ARGS)
 
-test-deploy: .venv/.installed .venv-sam/.installed .venv-deployment/.installed ## Deploy, test, update and delete a stack on an emulator; half an hour
-	@$(PYTHON) -m tests.deployment
+test-deploy: .venv/.installed .venv-sam/.installed .venv-deployment/.installed ## Deploy, test, update and delete a stack and a project on an emulator; 40 minutes; ARGS=project
+	@$(PYTHON) -m tests.deployment $(ARGS)
 
 ##@ Benchmark
 

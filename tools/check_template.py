@@ -80,7 +80,8 @@ def _check_cloudformation(template: Path) -> str:
 def _check_states(template: Path) -> str:
     complaints = [
         _run("statelint", str(definition))
-        for definition in sorted((template.parent / "statemachines").glob("*.asl.json"))
+        for folder in ("statemachines", "vendor/runyard/statemachines")  # Here, or in a project.
+        for definition in sorted((template.parent / folder).glob("*.asl.json"))
     ]
     return "\n".join(filter(None, complaints)) if complaints else "no state machine found"
 

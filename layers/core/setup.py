@@ -1,7 +1,7 @@
 """Add the local stack to the wheel: `runyard_dev`, and the files of the clone that it reads.
 
-`runyard dev` finds them there if it runs without a clone. SAM's build of the layer copies only the
-folder `runyard_service` of the clone, so Lambda gets none of them.
+`runyard dev` and `runyard vendor` find them there if they run without a clone. SAM's build of the
+layer copies only the folder `runyard_service` of the clone, so Lambda gets none of them.
 """
 
 import shutil
@@ -11,6 +11,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 CLONE = Path(__file__).resolve().parents[2]
+LAYERS = ("Makefile", "dependencies/requirements.txt", "models/requirements.txt")
 
 
 class BuildWithStack(build_py):
@@ -31,6 +32,11 @@ class BuildWithStack(build_py):
         shutil.copy(CLONE / "template.yaml", stack)
         for name in ("agents", "functions", "statemachines"):
             shutil.copytree(CLONE / name, stack / name, ignore=without_caches)
+        # The core layer is the package itself.
+        for name in LAYERS:
+            target = stack / "layers" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(CLONE / "layers" / name, target)
 
 
 setup(cmdclass={"build_py": BuildWithStack})

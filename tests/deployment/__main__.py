@@ -1,6 +1,7 @@
 """`make test-deploy`: deploy, test, update and delete a stack; print what was tested.
 
-Started twice: outside it fetches what it needs, inside a network namespace it does the rest.
+Started twice: outside it fetches what it needs, inside a network namespace it does the rest. The
+arguments `stack` and `project` select a part: the stack of this repository, or a new project.
 """
 
 import os
@@ -13,9 +14,14 @@ from pathlib import Path
 from tests.deployment import network_namespace
 from tests.deployment.build import Build
 from tests.deployment.emulator_workarounds import SKIPPED_TESTS, WORKAROUNDS
+from tests.deployment.project_rehearsal import ProjectRehearsal
 from tests.deployment.stack_lifecycle import StackLifecycle
 
 FOLDER = Path("build/deployment-test")
+PARTS: dict[str, type[StackLifecycle] | type[ProjectRehearsal]] = {
+    "stack": StackLifecycle,
+    "project": ProjectRehearsal,
+}
 
 
 def main() -> int:
@@ -32,7 +38,7 @@ def main() -> int:
     words = network_namespace.entering()
     if words is None:
         return _test_deployment(build)
-    command = [*words, sys.executable, "-m", "tests.deployment"]
+    command = [*words, sys.executable, "-m", "tests.deployment", *sys.argv[1:]]
     return subprocess.run(command, env={**os.environ, "DEPLOYMENT_TEST_INSIDE": "1"}).returncode
 
 
@@ -43,13 +49,14 @@ def _test_deployment(build: Build) -> int:
     else:
         verified.append("nothing left this machine: the network namespace has no way out")
     temporary = (FOLDER / "tmp").resolve()
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
-        with StackLifecycle.start(build, temporary) as lifecycle:
-            for step in lifecycle.steps():
-                _say(step.announced)
-                verified.append(step.take())
+        for part in sys.argv[1:] or PARTS:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+            with PARTS[part].start(build, temporary) as rehearsal:
+                for step in rehearsal.steps():
+                    _say(step.announced)
+                    verified.append(step.take())
     except (AssertionError, subprocess.CalledProcessError) as error:
         print(f"\ndeployment test FAILED: {error}\nlogs: {FOLDER / 'logs'}", file=sys.stderr)
         return 1

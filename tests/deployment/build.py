@@ -62,18 +62,23 @@ class Build:
 
     def make(self) -> None:
         """`sam build`, without a network."""
-        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self._wheels.resolve())}
-        path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
         command = [str(self.sam), "-m", "samcli", "build", "--build-dir", str(self.built)]
         command += ["--cache-dir", str(self.folder / "cache")]
-        subprocess.run(command, check=True, env={**os.environ, **offline, "PATH": path})
+        subprocess.run(command, check=True, env=self.environment)
 
-    def exchange_wheels(self) -> None:
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of `sam build`: Python 3.13 is first, pip takes fetched wheels."""
+        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self._wheels.resolve())}
+        path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, **offline, "PATH": path}
+
+    def exchange_wheels(self, built: Path | None = None) -> None:
         """Replace Lambda's wheels by this machine's, if they are others."""
         if platform.machine() in _LAMBDA_MACHINES:
             return
         for layer, file in REQUIREMENTS.items():
-            target = self.built / layer / "python"
+            target = (built or self.built) / layer / "python"
             shutil.rmtree(target)
             install = [*self._pip, "install", *_locked(file), "--no-deps", "--no-index"]
             install += ["--find-links", str(self._wheels), "--target", str(target)]

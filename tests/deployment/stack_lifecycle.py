@@ -4,10 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,29 +12,22 @@ from pathlib import Path
 import boto3
 
 from runyard_dev.emulators.loopback_http import HOST
-from runyard_dev.processes import parent_death
-from runyard_dev.processes.process import ManagedProcess, free_ports
-from tests.deployment import emulator_workarounds, failing_resources
+from tests.deployment import emulator_workarounds
 from tests.deployment.build import Build
+from tests.deployment.emulator import (
+    FAILURES,
+    READY_SECONDS,
+    running_emulator,
+    wait_for_endpoints,
+)
 from tests.deployment.failed_updates import rehearse_failed_updates
 from tests.deployment.restore_drill import RestoreDrill
+from tests.deployment.steps import Step
 from tests.support.deployed_stack import DeployedStack
 from tests.support.merged_agents import merged_agents
 from tests.support.service import Service
 
 STACK = "runyard-dev"
-FAILURES = "failing-resources"
-EMULATOR_PYTHON = Path(".venv-deployment/bin/python")
-_REGION = "us-east-1"
-_READY_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step, and the fact that it has verified when it ends."""
-
-    announced: str
-    take: Callable[[], str]
 
 
 @dataclass
@@ -54,27 +44,8 @@ class StackLifecycle:
     @contextmanager
     def start(cls, build: Build, temporary: Path) -> Iterator["StackLifecycle"]:
         """Start the emulator and what the sample agents call; end both."""
-        names = ("GATEWAY_PORT", "API_PORT", "STREAM_PORT", "SAMPLES_PORT")
-        ports = dict(zip(names, free_ports(len(names)), strict=True))
-        os.environ |= {
-            "AWS_ENDPOINT_URL": f"http://{HOST}:{ports['GATEWAY_PORT']}",
-            # The emulator's root user.
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": _REGION,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "NO_PROXY": HOST,
-            "no_proxy": HOST,
-        }
-        parts = _parts(ports, temporary, build.folder / "logs")
-        try:
-            for part in parts:
-                part.spawn()
-                part.wait_ready(threading.Event())
+        with running_emulator(build, temporary) as ports:
             yield cls(build, temporary, ports)
-        finally:
-            for part in reversed(parts):
-                part.stop()
 
     def steps(self) -> list[Step]:
         """What is done, in this order."""
@@ -104,7 +75,7 @@ class StackLifecycle:
         service = self._service()
         self.waiting_run = str(service.create({"ticket_subject": "Help!"})["id"])
         # Each function's first call here takes as long as this machine needs to import it.
-        service.wait(self.waiting_run, "awaiting_input", seconds=_READY_SECONDS)
+        service.wait(self.waiting_run, "awaiting_input", seconds=READY_SECONDS)
         service.close()
         command = [sys.executable, "-m", "pytest", "tests/e2e", "-q"]
         command += [f"--deselect={test}" for test in emulator_workarounds.SKIPPED_TESTS]
@@ -151,18 +122,9 @@ class StackLifecycle:
             *(f'AgentVariables="{variables}"', f"HttpAllowedPrivateHosts={samples}"),
         )
 
-    def _wait_for_endpoints(self) -> None:
-        """Each deployment restarts the streaming endpoint."""
-        stack = self._stack()
-        for address in (stack.api_url, stack.outputs["StreamUrl"].rstrip("/")):
-            until = time.monotonic() + _READY_SECONDS
-            while not _is_healthy(address):
-                assert time.monotonic() < until, f"{address} does not answer"
-                time.sleep(0.2)
-
     def _service(self) -> Service:
         """Return a caller with a new key, when both endpoints respond."""
-        self._wait_for_endpoints()
+        wait_for_endpoints(self._stack().outputs)
         secret = self._runyard(
             "keys", "create", "--stack", STACK, "--project", "deployment-test"
         ).strip()
@@ -179,43 +141,3 @@ class StackLifecycle:
         """Run a `runyard` command and return what it prints."""
         command = [sys.executable, "-m", "runyard", *words]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def _parts(ports: dict[str, int], temporary: Path, logs: Path) -> list[ManagedProcess]:
-    logs.mkdir(exist_ok=True)
-    emulator = {
-        **os.environ,
-        **{name: str(port) for name, port in ports.items()},
-        **{"AUTH": "true", "BIND_HOST": HOST, "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"},
-        **{"LIFELINE": str(parent_death.__file__), "TMPDIR": str(temporary)},
-        **{failing_resources.FILE_VARIABLE: str(temporary / FAILURES)},
-        **{"STATE_DIR": str(temporary / "state"), "S3_DATA_DIR": str(temporary / "s3")},
-    }
-    samples = ("-m", "runyard_dev.samples.services", "--port", str(ports["SAMPLES_PORT"]))
-    return [
-        ManagedProcess(
-            name="samples",
-            description="what the sample agents call",
-            command=[sys.executable, *samples],
-            port=ports["SAMPLES_PORT"],
-            log=logs / "samples.log",
-            environment=os.environ,
-        ),
-        ManagedProcess(
-            name="emulator",
-            description="ministack",
-            command=[str(EMULATOR_PYTHON), "-m", emulator_workarounds.__name__],
-            port=ports["GATEWAY_PORT"],
-            log=logs / "emulator.log",
-            environment=emulator,
-            ready_path="/_ministack/health",
-        ),
-    ]
-
-
-def _is_healthy(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/v1/health", timeout=30) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False

@@ -66,7 +66,12 @@ def test_the_template_has_the_outputs_that_the_deployment_test_reads(
 ) -> None:
     asked = "".join(
         (ROOT / "tests" / file).read_text(encoding="utf-8")
-        for file in ("support/deployed_stack.py", "deployment/stack_lifecycle.py")
+        for file in (
+            "support/deployed_stack.py",
+            "deployment/emulator.py",
+            "deployment/project_rehearsal.py",
+            "deployment/stack_lifecycle.py",
+        )
     )
     outputs = set(re.findall(r'outputs\["(\w+)"\]', asked))
     assert outputs >= {"ApiUrl", "StreamUrl", "EventsTableName"}

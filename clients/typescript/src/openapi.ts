@@ -2009,10 +2009,15 @@ export interface components {
             total?: number;
             message?: string;
         };
-        /** @description A tool, or an operation of an agent's own code, as events name it. */
+        /**
+         * @description A tool, or an operation of an agent's own code, as events name it.
+         *
+         *     `effect` is in the events of input requests: `none`, `idempotent` or `unsafe`.
+         */
         ToolLabel: {
             name: string;
             type: string;
+            effect?: string;
         };
         /**
          * @description `agent.tools.listed`: the tools of an MCP server that the run uses from now on.

@@ -36,6 +36,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Development": {
         "dev": ("runyard.cli.dev", "Run the local stack, on emulators."),
+        "new": ("runyard.cli.new", "Create a project that needs no clone."),
+        "vendor": ("runyard.cli.vendor", "Copy the installed service into a project."),
         "lint": ("runyard.cli.lint", "Check the code of durable agents."),
     },
     "Administration": {

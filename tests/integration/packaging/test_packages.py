@@ -1,11 +1,9 @@
 """Test both distributions, built and installed, and the core layer."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from importlib.metadata import Distribution, distribution
@@ -16,8 +14,6 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from runyard_dev.emulators.tool_cache import cache_dir
-from runyard_dev.plugin import PLUGIN_VARIABLE
 from tests.template.repository import ROOT
 
 MAX_WHEEL_BYTES = 300_000
@@ -28,21 +24,6 @@ OWN_AGENTS = {
     "routes.yaml": "scripted:\n  model: scripted:porter\n",
     "scripts/porter.yaml": "dialogues:\n  - name: greet\n    turns:\n      - say: Welcome.\n",
 }
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Build both wheels; return them by distribution."""
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "wheel", "-qq", "--no-index", "--no-deps"),
-            *("--no-build-isolation", "--wheel-dir", str(folder), ".", "layers/core"),
-        ],
-        cwd=ROOT,
-        check=True,
-    )
-    return {path.name.partition("-")[0]: path for path in folder.glob("*.whl")}
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +119,7 @@ def test_the_service_has_the_local_stack(wheels: dict[str, Path]) -> None:
     assert {name.partition("/")[0] for name in names} == {"runyard_dev", "runyard_service"}
     assert "runyard_service/py.typed" in names
     stack = {Path(name).parts[2] for name in names if name.startswith("runyard_service/stack/")}
-    assert stack == {"agents", "functions", "statemachines", "template.yaml"}
+    assert stack == {"agents", "functions", "layers", "statemachines", "template.yaml"}
 
 
 def test_the_base_install_lists_every_command(environment: Path) -> None:
@@ -147,8 +128,8 @@ def test_the_base_install_lists_every_command(environment: Path) -> None:
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
     commands = {
         *("agents", "answer", "approve", "completion", "console", "dev", "events", "follow"),
-        *("inbox", "keys", "lint", "login", "profiles", "projects", "refuse", "run", "runs"),
-        *("threads", "tickets", "verify", "webhooks", "whoami"),
+        *("inbox", "keys", "lint", "login", "new", "profiles", "projects", "refuse", "run", "runs"),
+        *("threads", "tickets", "vendor", "verify", "webhooks", "whoami"),
     }
     assert commands <= listed
     for command in commands:
@@ -165,6 +146,8 @@ def test_the_base_install_lists_every_command(environment: Path) -> None:
         (("verify",), "admin"),
         (("webhooks", "redrive"), "admin"),
         (("events", "redrive", "--stack", "s"), "admin"),
+        (("new", "shop"), "admin"),
+        (("vendor",), "admin"),
         (("dev",), "dev"),
         (("dev", "sam-env"), "dev"),
     ],
@@ -193,43 +176,17 @@ def test_the_base_install_verifies_an_export(environment: Path) -> None:
     )
 
 
-@pytest.fixture
-def installed(wheels: dict[str, Path], tmp_path: Path) -> Path:
-    """Return the Python of an environment with both wheels and all third-party packages.
-
-    These are on its path. Python ignores the .pth files there, so the editable installs of this
-    repository are not found.
-    """
-    folder = tmp_path / "environment"
-    venv.create(folder, symlinks=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "install", "-qq", "--no-index", "--no-deps"),
-            *("--prefix", str(folder), "--ignore-installed", *map(str, wheels.values())),
-        ],
-        check=True,
-    )
-    (site / "third-party.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
-    return folder / "bin/python"
-
-
 def test_the_installed_wheels_run_the_agents_of_the_current_folder(
-    installed: Path, tmp_path: Path
+    installed: Path, outside: dict[str, str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "project"
     for name, text in OWN_AGENTS.items():
         (folder / "agents" / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / "agents" / name).write_text(text, encoding="utf-8")
-    foreign = {"PYTHONPATH", PLUGIN_VARIABLE}  # Modules of this repository.
-    environment = {
-        **{name: text for name, text in os.environ.items() if name not in foreign},
-        "RUNYARD_TOOLS_DIR": str(cache_dir()),  # The emulator is downloaded already.
-    }
     with subprocess.Popen(
         [str(installed), "-I", "-m", "runyard", "dev", "--port", "0"],
         cwd=folder,
-        env=environment,
+        env=outside,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

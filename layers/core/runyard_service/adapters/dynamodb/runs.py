@@ -16,6 +16,7 @@ from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.adapters.json_fields import JsonFields
 from runyard_service.adapters.s3.payloads import Payloads
 from runyard_service.domain.clock import timestamp_in
+from runyard_service.domain.event_payloads.runs import CodeVersion
 from runyard_service.domain.request_errors import ConflictError
 from runyard_service.domain.runs import ENDED, Run, RunStatus, Usage, agent_name
 
@@ -65,7 +66,7 @@ def _sweep_at(status: RunStatus, wait_seconds: float | None) -> str:
     return timestamp_in(min(_CHECK_AFTER_SECONDS[status], wait))
 
 
-def _code_version(code: Mapping[str, str]) -> str:
+def _code_version(code: CodeVersion) -> str:
     return f"{code['function']}:{code['version']}"
 
 
@@ -161,7 +162,7 @@ class Runs:
         usage: Usage | None = None,
         wait_seconds: float | None = None,
         execution: int | None = None,
-        code: Mapping[str, str] | None = None,
+        code: CodeVersion | None = None,
     ) -> TransactWriteItem:
         """Return the change to another status in which the run has not ended.
 
@@ -227,7 +228,7 @@ class Runs:
             keys.run(run.id), {"fallback_model": fallback_model}, only_if={"status": _LIVE}
         )
 
-    def code_change(self, run: Run, code: Mapping[str, str]) -> TransactWriteItem:
+    def code_change(self, run: Run, code: CodeVersion) -> TransactWriteItem:
         """Return the change that records another version of an agent's own code."""
         fields = {"code_version": _code_version(code)}
         return self._table.update_change(keys.run(run.id), fields, only_if={"status": _LIVE})

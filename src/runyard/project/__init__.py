@@ -1,0 +1,1 @@
+"""Projects of users: `runyard new` writes one, `runyard vendor` copies the service into it."""
