@@ -66,7 +66,7 @@ def test_empty_fields_of_a_run_are_not_stored(stores: Stores) -> None:
     assert set(item) == {
         *("pk", "sk", "id", "project_id", "org_id", "app_id", "agent", "definition_digest"),
         *("status", "input", "started_at", "usage", "open_requests", "execution"),
-        *("started_key", "status_key", "sweep_shard", "sweep_at"),
+        *("started_key", "status_key", "agent_key", "sweep_shard", "sweep_at"),
     }
     assert item["usage"] == {"input_tokens": 7, "steps": 1}
     found = stores.runs.get(run.id)
