@@ -27,7 +27,7 @@ const RETRIES = 2;
 export const MAX_RETRY_AFTER = 60;
 const RETRIED = [429, 502, 503, 504];
 
-declare const process: { env: Record<string, string | undefined> } | undefined;
+declare const process: { env: Record<string, string | undefined> };
 
 /** Sends requests. It holds the access key in a private field, which no output shows. */
 export class Transport {
@@ -39,10 +39,8 @@ export class Transport {
   #streamUrl: Promise<string> | undefined;
 
   constructor(options: RunyardOptions) {
-    const env = (name: string) =>
-      typeof process === "object" ? process.env?.[`RUNYARD_${name}`] : undefined;
-    const url = options.url ?? env("URL");
-    const key = options.key ?? env("ACCESS_KEY");
+    const url = options.url ?? environment("URL");
+    const key = options.key ?? environment("ACCESS_KEY");
     if (!url) throw new RunyardError("RunyardError", "Set url, or RUNYARD_URL.");
     // `fetch` would repeat the whole value in its error.
     if (!key || !/^[!-~]+$/.test(key)) {
@@ -51,7 +49,7 @@ export class Transport {
     }
     this.url = url.replace(/\/+(v1\/*)?$/, "");
     this.#key = key;
-    this.#project = options.project ?? env("PROJECT");
+    this.#project = options.project ?? environment("PROJECT");
     this.#fetch = options.fetch ?? ((input, init) => fetch(input, init));
   }
 
@@ -181,6 +179,15 @@ export class Transport {
     );
     this.#streamUrl.catch(() => (this.#streamUrl = undefined));
     return this.#streamUrl;
+  }
+}
+
+/** Return a variable; undefined in a page, and in Deno without the permission to read it. */
+function environment(name: string): string | undefined {
+  try {
+    return process.env[`RUNYARD_${name}`];
+  } catch {
+    return undefined;
   }
 }
 

@@ -246,3 +246,23 @@ test("an export without its end is an error", async t => {
   assert.deepEqual(await read(), ["run"]);
   assert.match((await failure(read())).message, /truncated/);
 });
+
+test("agents, keys, usage and the key itself", async t => {
+  const { url, requests } = await serve(t, (request, response) =>
+    json(response, 200, { data: request.url.includes("usage") ? [] : { id: "key_0", name: "a" } }),
+  );
+  const ry = new Runyard({ url, key: KEY });
+  assert.equal((await ry.agents.get("a@1")).name, "a");
+  assert.deepEqual(await ry.usage.get({ from: "2026-11-01", by: "agent" }), []);
+  assert.equal((await ry.keys.create({ project_id: "support", days: 30 })).id, "key_0");
+  await ry.keys.revoke("key_0");
+  assert.equal((await ry.me()).name, "a");
+  const seen = requests.map(request => `${request.method} ${request.url} ${request.text}`);
+  assert.deepEqual(seen, [
+    "GET /v1/agents/a%401 ",
+    "GET /v1/usage?from=2026-11-01&by=agent ",
+    'POST /v1/keys {"project_id":"support","days":30}',
+    "DELETE /v1/keys/key_0 ",
+    "GET /v1/me ",
+  ]);
+});

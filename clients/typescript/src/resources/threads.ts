@@ -1,5 +1,6 @@
 import type { Event } from "../events.js";
 import { linkedPages, type Pages } from "../pages.js";
+import type { FollowOptions } from "../stream.js";
 import type { Transport } from "../transport.js";
 import type {
   Answer,
@@ -129,11 +130,14 @@ export class Chat {
   }
 
   /** Append a message, start a run, and yield its events. */
-  async *send(content: string, { signal }: CallOptions = {}): AsyncGenerator<Event, void, void> {
+  async *send(
+    content: string,
+    { deltas, signal }: Omit<FollowOptions, "after"> = {},
+  ): AsyncGenerator<Event, void, void> {
     this.threadId ??= (await this.#threads.create({ title: this.#title, signal })).id;
     await this.#threads.post(this.threadId, content, { signal });
     this.runId = (await this.#threads.run(this.threadId, { ...this.#run, signal })).run_id;
-    yield* this.#runs.follow(this.runId, { signal });
+    yield* this.#runs.follow(this.runId, { deltas, signal });
   }
 }
 
