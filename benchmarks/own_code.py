@@ -3,7 +3,7 @@
     python -m benchmarks.own_code [--quick]
 
 User and system time of one process, in which `runyard.testing` is the service. With `held`, the
-process keeps the paused code between invocations. Without it, each invocation replays the journal.
+process holds the paused code between invocations. Without it, each invocation replays the journal.
 The agent of pydantic-ai needs its environment: `make .venv-agents/.installed`.
 """
 

@@ -134,6 +134,32 @@ def test_a_subgraph_is_recorded_node_by_node() -> None:
     assert "refund.pay-1/step:refund.pay#1" in keys(result)
 
 
+def test_the_tokens_of_the_models_of_a_node_are_reported() -> None:
+    async def ask(state: MessagesState) -> dict[str, Any]:
+        response = AIMessage(
+            "Done.",
+            usage_metadata={
+                "input_tokens": 100,
+                "output_tokens": 10,
+                "total_tokens": 110,
+                "input_token_details": {"cache_read": 40},
+            },
+            response_metadata={"model_name": "fake"},
+        )
+        model = GenericFakeChatModel(messages=iter([response, response]))
+        await model.ainvoke(state["messages"])
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("ask", ask)
+    builder.add_node("end", lambda state: {})
+    builder.add_edge(START, "ask")
+    builder.add_edge("ask", "end")
+    result = run(serve(builder), {"messages": [{"role": "user", "content": "Hello."}]})
+    expected = {"input_tokens": 200, "output_tokens": 20, "cached_input_tokens": 80}
+    assert result.usage == [{**expected, "cache_write_tokens": 0}]
+
+
 @tool
 def search(query: str) -> str:
     """Search the orders."""

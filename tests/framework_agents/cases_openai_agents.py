@@ -9,6 +9,7 @@ from openai.types.responses import (
     ResponseOutputMessage,
     ResponseOutputText,
 )
+from openai.types.responses.response_usage import InputTokensDetails
 from pydantic import BaseModel
 
 from agents import Agent, Model, ModelResponse, RunContextWrapper, Usage, function_tool, handoff
@@ -36,7 +37,9 @@ class ScriptedModel(Model):
         while left > 0:
             left -= len(self.steps[number])
             number += 1
-        return ModelResponse(self._output(number), Usage(), None)
+        details = InputTokensDetails(cached_tokens=40, cache_write_tokens=0)
+        usage = Usage(requests=1, input_tokens=100, input_tokens_details=details, output_tokens=10)
+        return ModelResponse(self._output(number), usage, None)
 
     def _output(self, number: int) -> list[Any]:
         step = self.steps[number]
@@ -115,6 +118,8 @@ def test_an_approved_tool_runs_once_at_each_crash_point() -> None:
         "step:model#3",
     ]
     assert report.in_doubt == 1
+    expected = {"input_tokens": 100, "output_tokens": 10, "cached_input_tokens": 40}
+    assert result.usage == [expected] * 3
 
 
 def test_a_rejected_tool_does_not_run() -> None:

@@ -70,6 +70,8 @@ def test_an_approved_tool_runs_once_at_each_crash_point() -> None:
         "step:model#3",
     ]
     assert report.in_doubt == 1
+    assert len(result.usage) == 3
+    assert all(each["output_tokens"] > 0 for each in result.usage)
 
 
 def test_a_person_changes_the_arguments_of_a_tool() -> None:

@@ -46,6 +46,8 @@ class ScriptedModel(Model):
             yield {"contentBlockDelta": {"delta": delta}}
             yield {"contentBlockStop": {}}
         yield {"messageStop": {"stopReason": "end_turn" if isinstance(step, str) else "tool_use"}}
+        counts = {"inputTokens": 100, "outputTokens": 10, "totalTokens": 110}
+        yield {"metadata": {"usage": counts, "metrics": {"latencyMs": 1}}}
 
 
 def _json(args: dict[str, Any]) -> str:
@@ -114,6 +116,7 @@ def test_a_hook_interrupts_and_the_unsafe_tool_runs_once() -> None:
         "step:model#3",
     ]
     assert report.in_doubt == 1
+    assert result.usage == [{"input_tokens": 100, "output_tokens": 10}] * 3
 
 
 def test_a_denied_tool_does_not_run() -> None:

@@ -245,8 +245,8 @@ class Execution:
         self.running_steps.append(done["name"])
         try:
             result = await self._call(done["name"], call, attempts)
-            if usage is not None:
-                done["usage"] = usage(result)
+            if usage is not None and any((reported := usage(result)).values()):
+                done["usage"] = reported
             entry["value"] = done["value"] = to_result(result, f"The step {done['name']!r}")
         except Exception as error:  # noqa: BLE001 - recorded, then raised as StepFailed
             traceback.print_exception(error)  # The log of the function has it.

@@ -59,7 +59,7 @@ def test_a_test_without_a_service_has_files_and_messages() -> None:
     assert result.output == [1, "text", "Hello."]
 
 
-async def replies(ctx: Context, data: Any) -> Any:
+async def responds(ctx: Context, data: Any) -> Any:
     response = await ctx.call_model(ctx.messages)
     return f"{len(ctx.messages)} messages, {response.text}"
 
@@ -76,7 +76,7 @@ def test_the_code_answers_in_a_thread(
     for text in ("Hello.", "Are you there?"):
         stores.messages.add(thread.id, "user", text)
     record = {"id": run_id, "thread_id": thread.id, "thread_messages": 2, "input": {}}
-    run = code_runs.start(replies, record=record)
+    run = code_runs.start(responds, record=record)
     assert code_runs.finish(run).data["output"] == {"content": "2 messages, Hello."}
     newest = list(stores.messages.read(thread.id, 0, 3))[-1]
     assert (newest.role, newest.content) == ("assistant", "2 messages, Hello.")

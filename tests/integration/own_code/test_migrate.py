@@ -40,12 +40,12 @@ async def other_arguments(ctx: Context, data: Any) -> None:
     await ctx.call_tool("look", q="b")
 
 
-async def another_question(ctx: Context, data: Any) -> None:
+async def another_prompt(ctx: Context, data: Any) -> None:
     await ctx.call_tool("look", q="a")
     await ctx.ask("Really?")
 
 
-async def no_question(ctx: Context, data: Any) -> None:
+async def no_request(ctx: Context, data: Any) -> None:
     await ctx.call_tool("look", q="a")
 
 
@@ -109,8 +109,8 @@ def test_no_step_runs_during_a_replay_not_even_one_without_effect(
     ("code", "words"),
     [
         (other_arguments, r"version: 8 does not fit .*tool:look#1 with other arguments.*digest "),
-        (another_question, r"asks for ask:ask#1 with other arguments.*digest [0-9a-f]{12}, recor"),
-        (no_question, r"does not ask for ask:ask#1, which is open"),
+        (another_prompt, r"asks for ask:ask#1 with other arguments.*digest [0-9a-f]{12}, recor"),
+        (no_request, r"does not ask for ask:ask#1, which is open"),
         (broken, r"KeyError: 'customer'"),
     ],
 )
@@ -139,7 +139,7 @@ def test_only_a_waiting_run_with_own_code_can_migrate(code_runs: CodeRuns, waiti
     with pytest.raises(ConflictError, match="not of kind code"):
         migrate_run(code_runs.stores, dialogue.id, "8", "", "key-1")
     new = code_runs.start(before)
-    with pytest.raises(ConflictError, match="is at work; it can migrate while it waits"):
+    with pytest.raises(ConflictError, match="is active; it can migrate while it waits"):
         migrate_run(code_runs.stores, new.id, "8", "", "key-1")
     cancel_run(code_runs.stores, code_runs.orchestrator, waiting.id, "user-1")
     with pytest.raises(ConflictError, match="has ended: canceled; start a new run"):

@@ -20,11 +20,11 @@ async def reminds(ctx: Context, data: Any) -> Any:
             await ctx.sleep(days=3)
             await ctx.step("remind", lambda: "sent")
 
-    question = asyncio.create_task(ctx.ask("Why?", expires_in=30 * _DAY))
+    request = asyncio.create_task(ctx.ask("Why?", expires_in=30 * _DAY))
     reminder = asyncio.create_task(remind())
-    await asyncio.wait({question, reminder}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({request, reminder}, return_when=asyncio.FIRST_COMPLETED)
     reminder.cancel()
-    return await question
+    return await request
 
 
 def steps(code_runs: CodeRuns, run: Run) -> int:
@@ -66,7 +66,7 @@ def test_the_wait_is_the_shorter_of_sleep_and_expiry(code_runs: CodeRuns, later:
     assert code_runs.ask(run, met=again) is False, "the next sleep is over already"
 
 
-def test_a_question_that_expires_ends_the_run_at_its_time(
+def test_a_request_that_expires_ends_the_run_at_its_time(
     code_runs: CodeRuns, later: MoveClock
 ) -> None:
     async def sleeps_longer(ctx: Context, data: Any) -> Any:
@@ -127,7 +127,7 @@ def test_an_answer_during_a_sleep_ends_the_wait(code_runs: CodeRuns, later: Move
     assert wait.seconds == 60, "the next worker does not wait for the sleep"
 
 
-def test_a_lost_execution_that_worked_with_an_open_question_is_replaced_at_once(
+def test_a_lost_execution_that_worked_with_an_open_request_is_replaced_at_once(
     code_runs: CodeRuns, later: MoveClock
 ) -> None:
     run = code_runs.start(reminds)

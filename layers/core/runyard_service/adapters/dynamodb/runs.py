@@ -189,7 +189,7 @@ class Runs:
     def input_closed_change(self, run: Run, open_requests: int) -> TransactWriteItem:
         """Return the change that leaves `open_requests` input requests open.
 
-        The run keeps its status until a worker resumes it. If no request is open, the sweep soon
+        The run stays as it is until a worker resumes it. If no request is open, the sweep soon
         checks that a worker has done so.
         """
         fields: dict[str, Any] = {"open_requests": open_requests}

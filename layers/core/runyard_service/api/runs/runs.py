@@ -204,12 +204,15 @@ async def migrate(
 
     run = await load_run(services, key, run_id)
     body = await parse_body(request, MigrateRun)
+    claim = await claim_idempotency(request, services, key, body.model_dump(mode="json"))
+    if (stored := claim.stored_response) is not None:
+        return stored
     prefix = services.settings.agent_function_prefix
     version = await run_in_threadpool(
         migrate_run, services.stores, run.id, body.version, prefix, key.id
     )
     services.followed_runs.wake(run.id)
-    return JsonResponse({"data": {"code": version.to_json()}})
+    return await store_response(claim, JsonResponse({"data": {"code": version.to_json()}}))
 
 
 @router.post("/runs/{run_id}/cancel")

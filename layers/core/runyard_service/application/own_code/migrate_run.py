@@ -1,7 +1,7 @@
 """Move a run to another version of its agent's own code, if that code fits the log.
 
-The other version replays the journal, and nothing that it asks for is done. The run must wait: a
-worker at work uses the version that it has read.
+The other version replays the journal, and nothing that it asks for is done. The run must wait: an
+active worker uses the version that it has read.
 """
 
 from runyard_service.adapters.conflict_retry import MIGRATE_RUN_ATTEMPTS, retry_on_conflict
@@ -68,7 +68,7 @@ def _check_waits(journal: Journal, definition: AgentDefinition) -> None:
         raise ConflictError({"run": f"has ended: {status}; start a new run"})
     if status != "paused":
         raise ConflictError(
-            {"run": "is at work; it can migrate while it waits for a person or sleeps"}
+            {"run": "is active; it can migrate while it waits for a person or sleeps"}
         )
 
 
