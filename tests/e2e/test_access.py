@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from runyard_service.adapters.dynamodb.access_keys import AccessKeys, Scope
+from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES, AccessKeys, Scope
 from runyard_service.adapters.stores import Stores
 from runyard_service.container import container
 from runyard_service.domain.clock import now, timestamp
@@ -36,9 +36,11 @@ ROUTES = sorted(_routes())
 OF_ONE_THING = [
     (method, path) for method, path in ROUTES if "{" in path and path != "/v1/agents/{name}"
 ]
+# The routes of keys are about an organization: see test_keys.py.
+OF_PROJECTS = [(method, path) for method, path in ROUTES if not path.startswith("/v1/keys")]
 LISTS = [
     (method, path)
-    for method, path in ROUTES
+    for method, path in OF_PROJECTS
     if "{" not in path and method == "GET" and path != "/v1/me"
 ]
 # Routes of the Runs API that are not about a project.
@@ -116,6 +118,7 @@ def resources(service: Service) -> dict[str, str]:
         "name": "support_triage",
         "thread_id": thread_id,
         **_webhook_and_delivery(service),
+        "key_id": "key_000000000000",
     }
 
 
@@ -200,6 +203,8 @@ def test_a_key_without_the_scope_is_rejected(
     assert error_of(response) == expected_error("no scope", path)
     area = "webhooks" if "/webhooks" in path else "files" if path == "/v1/files" else "runs"
     right = "read" if method == "GET" or path.endswith("/ticket") else "write"
+    if path.startswith("/v1/keys"):
+        area, right = "keys", "write"
     assert details_of(response) == {"scope": f"the access key must have {area}:{right}"}
 
 
@@ -259,7 +264,9 @@ def test_a_key_with_an_agent_starts_runs_of_this_agent_only(
         assert details_of(response) == {"persona_id": issue}
 
 
-@pytest.mark.parametrize(("method", "path"), OF_ONE_THING)
+@pytest.mark.parametrize(
+    ("method", "path"), [route for route in OF_ONE_THING if route in OF_PROJECTS]
+)
 def test_a_foreign_key_gets_no_information_about_a_resource(
     service: Service, keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
@@ -310,7 +317,7 @@ def test_an_organization_key_acts_as_a_project_key_for_the_project_that_it_names
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [(method, path) for method, path in ROUTES if needs_project(method, path)]
+    ("method", "path"), [route for route in OF_PROJECTS if needs_project(*route)]
 )
 def test_an_organization_key_must_name_a_project(
     keys: Keys, resources: dict[str, str], method: str, path: str
@@ -324,7 +331,7 @@ def test_an_organization_key_must_name_a_project(
 def test_an_organization_key_may_only_name_its_own_projects(
     keys: Keys, resources: dict[str, str], method: str, path: str
 ) -> None:
-    secret = keys.secret(project_id="")
+    secret = keys.secret(project_id="", scopes=ALL_SCOPES)
     target = fill(path, resources)
     # The project of the service's key, an unknown project, an invalid project.
     for project in ("dev", f"project-{new_id()}", "p" * 3000):

@@ -28,6 +28,7 @@ from tests.crashes.scenario_run import ScenarioRun
 from tests.crashes.scenarios import scenario
 from tests.fault_injection.faults import Process
 from tests.permissions.deletion_requests import call_deletions
+from tests.permissions.key_requests import call_keys
 from tests.permissions.webhook_requests import call_webhooks
 
 # Larger than the limit of an event or a message, so it is stored in S3.
@@ -74,6 +75,7 @@ class Walk:
         self._threads()
         self._lists()
         call_webhooks(self)
+        call_keys(self)
         if self.is_full_api:
             self._changes()
             self._thread_changes()

@@ -66,10 +66,10 @@ DEFECTS = {
         "DeliverWebhookFunction calls sqs:ReceiveMessage on",
     ),
     "a denial of a key that the function updates": Defect(
-        "\n  ApiFunction:\n",
+        "\n  StreamFunction:\n",
         "              Action: dynamodb:PutItem\n",
         "              Action: [dynamodb:PutItem, dynamodb:UpdateItem]\n",
-        "ApiFunction calls dynamodb:UpdateItem on",
+        "StreamFunction calls dynamodb:UpdateItem on",
     ),
     "a listing of more than a run's payloads": Defect(
         "\n  SweepFunction:\n",

@@ -29,7 +29,8 @@ _WORKER = {
 _COMMON = {LISTED_KEY: WRITES, PROJECT: WRITES, ORGANIZATION: WRITES}
 # The denied actions in each partition with credentials.
 DENIED: dict[str, dict[str, set[str]]] = {
-    "ApiFunction": {**_COMMON, KEY: {CREATE}, WEBHOOK_SECRETS: set()},
+    # It creates and revokes keys, and cannot claim a project for them.
+    "ApiFunction": {**_COMMON, LISTED_KEY: {CHANGE}, KEY: set(), WEBHOOK_SECRETS: set()},
     "StreamFunction": {**_COMMON, KEY: {CREATE}, WEBHOOK_SECRETS: EVERYTHING},
     "SweepFunction": {**_COMMON, KEY: WRITES, WEBHOOK_SECRETS: EVERYTHING},
     **dict.fromkeys(CALLED_BY_THE_MACHINE, _WORKER),

@@ -34,10 +34,31 @@ async def authenticate(
 ) -> AccessKey:
     """Return the caller's key, limited to the project of the request.
 
+    Raise the errors of `_authenticate`. Raise InvalidRequestError or ProjectNotFoundError if the
+    key has no access to the project in `X-Project-Id`.
+    """
+    key = await _authenticate(request, services, scope)
+    return await _select_project(request, services, key, needs_project)
+
+
+async def authenticate_organization(
+    request: Request, services: Services, scope: Scope
+) -> AccessKey:
+    """Return the caller's key, limited to the project in `X-Project-Id`, if there is one.
+
+    Raise the errors of `authenticate`, and ForbiddenError for the key of a project.
+    """
+    key = await _authenticate(request, services, scope)
+    if not key.is_org_key:
+        raise ForbiddenError({"key": "must be the key of an organization, not of a project"})
+    return await _select_project(request, services, key, needs_project=False)
+
+
+async def _authenticate(request: Request, services: Services, scope: Scope | None) -> AccessKey:
+    """Return the caller's key, which has the scope.
+
     Raise MissingTokenError or UnauthorizedError for a missing or invalid key, TooManyRequestsError
-    above the rate limit, and ForbiddenError if the key lacks `scope`, if any. Raise
-    InvalidRequestError or ProjectNotFoundError if the key has no access to the project in
-    `X-Project-Id`.
+    above the rate limit, and ForbiddenError if the key lacks `scope`, if any.
     """
     access_keys = services.stores.access_keys
     key = await _find_key(request, services)
@@ -51,7 +72,7 @@ async def authenticate(
         await run_in_threadpool(access_keys.record_use, key)
     if scope:
         check_scope(key, scope)
-    return await _select_project(request, services, key, needs_project)
+    return key
 
 
 async def has_valid_key(request: Request, services: Services) -> bool:

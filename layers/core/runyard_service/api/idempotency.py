@@ -5,7 +5,7 @@ stored as responses: a retry gets the stream of the same run from its first even
 never contains a secret.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,21 +75,27 @@ class RequestClaim:
 
 
 async def claim_idempotency(
-    request: Request, services: Services, key: AccessKey, content: Mapping[str, Any]
+    request: Request,
+    services: Services,
+    key: AccessKey,
+    content: Mapping[str, Any],
+    *,
+    owner: Sequence[str] = (),
 ) -> RequestClaim:
     """Claim the request's Idempotency-Key, if it has one.
 
-    `content` is the request as JSON values. A caller returns `stored_response` if there is one.
-    Otherwise it processes the request, and passes its response to `store_response`. A retry may
-    process the request again under the same id. Raises InvalidRequestError for an invalid key, and
-    ConflictError for a key that another request has used.
+    `content` is the request as JSON values. `owner` replaces the project of the key. A caller
+    returns `stored_response` if there is one. Otherwise it processes the request, and passes its
+    response to `store_response`. A retry may process the request again under the same id. Raises
+    InvalidRequestError for an invalid key, and ConflictError for a key that another request has
+    used.
     """
     idempotency = services.stores.idempotency
     name = _name(request)
     if name is None:
         return RequestClaim(idempotency)
     fingerprint = compute_fingerprint(request.method, request.url.path, key.agent, content)
-    record = await run_in_threadpool(idempotency.claim, key.project_id, name, fingerprint)
+    record = await run_in_threadpool(idempotency.claim, owner or key.project_id, name, fingerprint)
     return RequestClaim(idempotency, record)
 
 

@@ -1,6 +1,5 @@
 """`runyard keys`: create, list, rotate and revoke access keys."""
 
-import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,10 @@ if TYPE_CHECKING:
     from runyard_service.adapters.dynamodb.access_keys import AccessKey, Scope
 
 # The service's scopes. A test compares both.
-SCOPES = ("runs:read", "runs:write", "files:write", "webhooks:read", "webhooks:write")
+SCOPES = (
+    *("runs:read", "runs:write", "files:write", "webhooks:read", "webhooks:write"),
+    "keys:write",
+)
 COLUMNS = (
     *("ID", "ORG", "PROJECT", "USER", "AGENT", "SCOPES"),
     *("CREATED", "VALID UNTIL", "LAST USED", "REVOKED"),
@@ -45,7 +47,7 @@ def keys() -> None:
     "scopes",
     multiple=True,
     type=click.Choice(SCOPES),
-    help="What the key may do. Can be repeated. Default: everything",
+    help="What the key may do. Can be repeated. Default: everything except keys:write",
 )
 @click.option("--user-id", type=NAME, help="The user that the key represents. Default: its own id")
 @click.option("--user-name", metavar="NAME", help="That user's name in lists of runs.")
@@ -71,15 +73,15 @@ def create(
     if agent:
         _require_agent(agent, stack, table)
     with open_account_stores(stack, table) as stores:
-        from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES
+        from runyard_service.adapters.dynamodb.access_keys import DEFAULT_SCOPES, new_secret
         from runyard_service.domain.clock import now, timestamp
 
-        secret = _new_secret()
+        secret = new_secret()
         stores.access_keys.save(
             secret,
             project_id=project or "",
             org_id=org,
-            scopes=frozenset(scopes) or ALL_SCOPES,
+            scopes=frozenset(scopes) or DEFAULT_SCOPES,
             agent=agent,
             valid_until=timestamp(now() + timedelta(days=days)) if days else None,
             user_id=user_id,
@@ -121,8 +123,10 @@ def rotate(
     KEY_ID is the id of the old key, as `runyard keys list` prints it: key_…. The old key ends
     after --overlap-hours.
     """
-    secret = _new_secret()
     with open_account_stores(stack, table) as stores:
+        from runyard_service.adapters.dynamodb.access_keys import new_secret
+
+        secret = new_secret()
         key = stores.access_keys.rotate(
             key_id,
             secret,
@@ -154,10 +158,6 @@ def _require_agent(agent: str, stack: str | None, table: str | None) -> None:
         elif agents.find(agent) is None:
             known = ", ".join(sorted(agents.definitions))
             raise click.UsageError(f"there is no agent {agent}. Use one of: {known}")
-
-
-def _new_secret() -> str:
-    return f"ry_{secrets.token_urlsafe(32)}"
 
 
 def _require_found(key: "AccessKey | None", key_id: str) -> "AccessKey":

@@ -7,10 +7,11 @@ permanently to the organization that claimed it first.
 
 import hashlib
 import logging
+import secrets
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +22,7 @@ from runyard_service.adapters.dynamodb.attributes import (
     TransactWriteItem,
     transact,
 )
+from runyard_service.adapters.dynamodb.idempotency import Creation
 from runyard_service.adapters.dynamodb.table import Table
 from runyard_service.domain.clock import now, parse, timestamp, timestamp_in
 from runyard_service.domain.errors import RunyardError
@@ -29,8 +31,12 @@ from runyard_service.domain.runs import Author
 
 _log = logging.getLogger(__name__)
 
-Scope = Literal["runs:read", "runs:write", "files:write", "webhooks:read", "webhooks:write"]
+Scope = Literal[
+    "runs:read", "runs:write", "files:write", "webhooks:read", "webhooks:write", "keys:write"
+]
 ALL_SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
+# A key that creates keys is made on purpose only.
+DEFAULT_SCOPES: frozenset[Scope] = ALL_SCOPES - {"keys:write"}
 # A revoked key works for at most this time.
 CACHE_SECONDS = 60.0
 # Precision of the last use: a write for every request would cost as much as the request.
@@ -58,6 +64,11 @@ class AccessKey(BaseModel):
     revoked_at: str | None = None
     valid_until: str | None = None
     last_used_at: str = ""
+
+    @classmethod
+    def of_secret(cls, secret: str, **fields: Any) -> "AccessKey":
+        """Return a new key with this secret, which the key itself does not contain."""
+        return cls(key_hash=_hash(secret), **fields)
 
     @property
     def id(self) -> str:
@@ -129,7 +140,7 @@ class AccessKeys:
         *,
         project_id: str,
         org_id: str,
-        scopes: frozenset[Scope] = ALL_SCOPES,
+        scopes: frozenset[Scope] = DEFAULT_SCOPES,
         agent: str | None = None,
         valid_until: str | None = None,
         user_id: str | None = None,
@@ -141,8 +152,8 @@ class AccessKeys:
         An empty `project_id` creates an organization's key. Raises ConflictError if the project
         belongs to another organization.
         """
-        key = AccessKey(
-            key_hash=_hash(secret),
+        key = AccessKey.of_secret(
+            secret,
             org_id=org_id,
             project_id=project_id,
             scopes=scopes,
@@ -155,8 +166,26 @@ class AccessKeys:
         )
         if project_id:
             self.claim_project(project_id, org_id)
+        return self.create(key)
+
+    def create(self, key: AccessKey, creation: Creation | None = None) -> AccessKey:
+        """Store a key of an organization, or of a project that it has claimed; return it.
+
+        If `creation` created another key before, return that key instead.
+        """
         # One transaction, because every key must be in the list to be revocable.
-        transact(self._table.client, self._changes(key))
+        changes = self._changes(key)
+        if creation is not None:
+            changes.append(creation.change(target=key.id))
+        try:
+            transact(self._table.client, changes)
+        except ConditionFailedError:
+            # boto3 repeats a call whose response was lost. The repetition finds its own key.
+            key_id = creation.created_target() if creation else None
+            created = self.find_by_id(key_id) if key_id else None
+            if created is None:
+                raise
+            return key if created.id == key.id else created
         self._cache.pop(key.key_hash, None)
         return key
 
@@ -177,6 +206,14 @@ class AccessKeys:
             if (key := self._get(item["key_hash"])) is not None:
                 yield key
 
+    def of_organization(self, reader: AccessKey) -> list[AccessKey]:
+        """Return the keys that an organization's key can access, oldest first."""
+        listed = self._table.query("#pk = :pk", {":pk": keys.LISTED_ACCESS_KEYS})
+        item_keys = [keys.access_key(item["key_hash"]) for item in listed]
+        found = map(AccessKey.model_validate, self._table.batch_get(item_keys))
+        accessible = (key for key in found if reader.can_access(key.org_id, key.project_id))
+        return sorted(accessible, key=lambda key: (key.created_at, key.id))
+
     def rotate(
         self, key_id: str, secret: str, *, overlap: timedelta, valid_for: timedelta | None = None
     ) -> AccessKey | None:
@@ -185,7 +222,7 @@ class AccessKeys:
         The new key has the lifetime of the old key, unless `valid_for` sets another. Return None if
         the key does not exist. Raises ConflictError if it is expired or revoked.
         """
-        old = self._by_id(key_id)
+        old = self.find_by_id(key_id)
         if old is None:
             return None
         if not old.is_valid():
@@ -214,13 +251,15 @@ class AccessKeys:
         self._cache.pop(old.key_hash, None)
         return new
 
-    def revoke(self, key_id: str) -> AccessKey | None:
-        """Revoke a key, and return it; None if it does not exist.
+    def revoke(self, key_id: str, manager: AccessKey | None = None) -> AccessKey | None:
+        """Revoke a key, and return it; None if it does not exist, or the manager has no access.
 
         A key that is already revoked is unchanged. Other processes reject the key within
         CACHE_SECONDS.
         """
-        key = self._by_id(key_id)
+        key = self.find_by_id(key_id)
+        if key and manager and not manager.can_access(key.org_id, key.project_id):
+            return None
         if key is None or key.revoked_at is not None:
             return key
         revoked_at = timestamp()
@@ -284,13 +323,19 @@ class AccessKeys:
             self._projects[project_id] = item["org_id"]  # It never changes.
         return self._projects[project_id] == org_id
 
-    def _by_id(self, key_id: str) -> AccessKey | None:
+    def find_by_id(self, key_id: str) -> AccessKey | None:
+        """Return the key of this id, or None."""
         listed = self._table.get(keys.listed_access_key(key_id))
         return self._get(listed["key_hash"]) if listed else None
 
     def _get(self, key_hash: str) -> AccessKey | None:
         item = self._table.get(keys.access_key(key_hash))
         return AccessKey.model_validate(item) if item else None
+
+
+def new_secret() -> str:
+    """Return a new access key: 256 random bits. It is not stored anywhere."""
+    return f"ry_{secrets.token_urlsafe(32)}"
 
 
 def _hash(secret: str) -> str:

@@ -26,7 +26,7 @@ then, and a corrected request needs a new key.
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -81,13 +81,13 @@ class Idempotency:
         self._table = table
         self._payloads = payloads
 
-    def claim(self, project_id: str, name: str, fingerprint: str) -> Claim:
-        """Claim the name for this request, within the project.
+    def claim(self, owner: str | Sequence[str], name: str, fingerprint: str) -> Claim:
+        """Claim the name for this request. `owner` is the id of its project, or another owner.
 
         A record expires after RETENTION_SECONDS. Raises ConflictError if another request has
         claimed the name.
         """
-        key = keys.idempotency(compute_fingerprint(project_id, name))
+        key = keys.idempotency(compute_fingerprint(owner, name))
         for attempt in retry_on_conflict(CLAIM_IDEMPOTENCY_KEY_ATTEMPTS, ConditionFailedError):
             fields = {
                 "state": "open",
@@ -148,11 +148,16 @@ class Idempotency:
                 return self._response_of(stored) or response
         return response
 
-    def created_change(self, claim: Claim, sequence: int) -> TransactWriteItem:
-        """Return the change that records the creation. It fails if the resource was created."""
+    def created_change(
+        self, claim: Claim, sequence: int, target: str | None = None
+    ) -> TransactWriteItem:
+        """Return the change that records the creation. It fails if the resource was created.
+
+        `target` is the id of a resource that does not have the id of the claim.
+        """
         return self._table.update_change(
             claim.key,
-            {"state": "created", "sequence": sequence},
+            {"state": "created", "sequence": sequence, "target": target},
             only_if={"claim_id": claim.id, "state": "open"},
         )
 
@@ -162,6 +167,13 @@ class Idempotency:
         if stored is None or stored["claim_id"] != claim.id or stored["state"] != "created":
             return None
         return int(stored["sequence"])
+
+    def created_target(self, claim: Claim) -> str | None:
+        """Return the `target` of `created_change`, or None if nothing was created."""
+        stored = self._table.get(claim.key)
+        if stored is None or stored["claim_id"] != claim.id or stored["state"] != "created":
+            return None
+        return stored.get("target")
 
     def bind(self, claim: Claim, target: str) -> str:
         """Bind the claim to what its request acts on, and return the first target bound.
@@ -218,17 +230,22 @@ class Creation:
         """The id of the resource, the same for each retry."""
         return self.claim.id
 
-    def change(self, sequence: int = 0) -> TransactWriteItem:
+    def change(self, sequence: int = 0, target: str | None = None) -> TransactWriteItem:
         """Return the change that belongs in the transaction of the resource.
 
-        `sequence` is the position of the resource, if it has one.
+        `sequence` is the position of the resource, if it has one. `target` is its id, if that is
+        not the id of the claim.
         """
-        return self.idempotency.created_change(self.claim, sequence)
+        return self.idempotency.created_change(self.claim, sequence, target)
 
     @property
     def is_retry(self) -> bool:
         """Return whether an earlier request has the same key. Only then can the resource exist."""
         return not self.claim.is_first
+
+    def created_target(self) -> str | None:
+        """Return the `target` of `change`, or None if the resource was not created yet."""
+        return self.idempotency.created_target(self.claim)
 
     def created_sequence(self) -> int | None:
         """Return the position of the resource, or None if it was not created yet."""

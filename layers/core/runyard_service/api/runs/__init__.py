@@ -9,6 +9,7 @@ from runyard_service.api.runs import (
     export,
     files,
     input_requests,
+    keys,
     list_runs,
     me,
     runs,
@@ -27,6 +28,7 @@ router.include_router(usage.router)
 router.include_router(webhooks.router)
 router.include_router(me.router)
 router.include_router(agents.router)
+router.include_router(keys.router)
 
 
 @router.get("/health")

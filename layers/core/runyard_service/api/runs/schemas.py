@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from runyard_service.adapters.dynamodb.access_keys import MAX_NAME_LENGTH, Scope
 from runyard_service.adapters.dynamodb.files import MAX_FILE_BYTES
 from runyard_service.api.http import Body, Id, WholeNumber
 from runyard_service.application.webhooks.webhook_urls import MAX_URL_LENGTH
@@ -15,6 +16,7 @@ from runyard_service.domain.webhooks import EVERYTHING, is_pattern
 MAX_FILES = 20
 MAX_EVENTS = 20
 MAX_OVERLAP_HOURS = 168
+MAX_KEY_DAYS = 36_500
 
 
 class CreateRun(Body):
@@ -167,3 +169,39 @@ class RotateSecret(Body):
     """`POST …/rotate-secret`: for how many hours old secrets also sign deliveries."""
 
     overlap_hours: Annotated[WholeNumber, Field(ge=0, le=MAX_OVERLAP_HOURS)] = 24
+
+
+def _fits_header(text: str) -> str:
+    if text != text.strip() or not text.isascii() or not text.isprintable():
+        raise ValueError("must be printable ASCII, without spaces around it")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(_fits_header)]
+PersonText = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+
+
+def _is_not_empty(scopes: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    if not scopes:
+        raise ValueError("cannot be empty")
+    return scopes
+
+
+Scopes = Annotated[tuple[Scope, ...], Field(strict=False), AfterValidator(_is_not_empty)]
+
+
+class CreateKey(Body):
+    """`POST /v1/keys`."""
+
+    project_id: Name = ""
+    scopes: Scopes | None = None
+    agent: PersonText | None = None
+    user_id: Name | None = None
+    user_name: PersonText | None = None
+    user_email: PersonText | None = None
+    days: Annotated[WholeNumber, Field(ge=1, le=MAX_KEY_DAYS)] | None = None
+
+    @property
+    def scope_set(self) -> frozenset[Scope] | None:
+        """Return the scopes without repetition."""
+        return None if self.scopes is None else frozenset(self.scopes)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.domain.costs import to_number
 from runyard_service.domain.event_payloads.runs import RunUsage
 from runyard_service.domain.input_requests import InputRequest
@@ -89,6 +90,25 @@ def usage_view(totals: UsageTotals) -> dict[str, Any]:
     """Return the totals of a row of usage. An unknown cost is null, never 0."""
     cost = totals.cost_usd
     return {**asdict(totals), "cost_usd": None if cost is None else to_number(cost)}
+
+
+def key_view(key: AccessKey) -> dict[str, Any]:
+    """Return the access key without its secret. A key without `project_id` is for all projects."""
+    view: dict[str, Any] = {
+        "id": key.id,
+        "org_id": key.org_id,
+        "project_id": key.project_id or None,
+        "scopes": sorted(key.scopes),
+        "agent": key.agent,
+        "user_id": key.user_id,
+        "user_name": key.user_name,
+        "user_email": key.user_email,
+        "created_at": key.created_at,
+        "valid_until": key.valid_until,
+        "last_used_at": key.last_used_at or None,
+        "revoked_at": key.revoked_at,
+    }
+    return {name: value for name, value in view.items() if value is not None}
 
 
 def webhook_view(webhook: Webhook) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Use cases that manage access keys over HTTP."""
