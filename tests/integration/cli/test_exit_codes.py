@@ -166,7 +166,9 @@ def test_130_ctrl_c_and_from_repeat_no_event(service: Service) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(20)]
         process.send_signal(signal.SIGINT)
-        rest, stderr = process.communicate()
+        assert process.stderr is not None
+        # Not `communicate`, which misses what `readline` has buffered.
+        rest, stderr = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130
     seen = [json.loads(line) for line in [*lines, *rest.splitlines()]]
     found = re.search(r"runyard follow (\S+) --from (\d+)", stderr)
