@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-NEWER_VERSION = "0.2.0"
+NEWER_VERSION = "99.0.0"
 _SOURCES = ("agents", "functions", "layers", "local", "src", "statemachines")
 
 

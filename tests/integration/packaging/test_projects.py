@@ -103,7 +103,8 @@ def test_an_upgrade_replaces_the_service_of_a_project(
         "removed  vendor/runyard/agent_code/python/runyard/strands.py",
     ]
     assert upgraded.stderr == (
-        f"runyard-service 0.1.0 -> {NEWER_VERSION}: 1 added, 1 changed, 1 removed\n"
+        f"runyard-service {installed_service().version} -> {NEWER_VERSION}:"
+        " 1 added, 1 changed, 1 removed\n"
     )
     again = runyard(project, "vendor")
     assert (again.stdout, again.stderr) == ("", f"runyard-service {NEWER_VERSION}: no changes\n")
