@@ -43,6 +43,7 @@ OTHER_VALUES: dict[str, dict[str, str]] = {
     "ToolFunctionPrefix": {"ToolFunctionPrefix": "another-"},
     "AgentFunctionPrefix": {"AgentFunctionPrefix": "another-"},
     "BedrockModelArns": {"BedrockModelArns": "arn:aws:bedrock:*::foundation-model/one"},
+    "Console": {"Console": "false"},
     "CorsOrigin": {"CorsOrigin": "https://example.com"},
     "ProjectMaxActiveRuns": {"ProjectMaxActiveRuns": "7"},
     "ProjectDailyUsd": {"ProjectDailyUsd": "7"},
