@@ -10,7 +10,6 @@ from runyard_service.domain.ids import new_id
 from tests.support.command_line import call_service
 from tests.support.service import Service
 
-
 PROJECT = f"project-{new_id()}"
 
 
