@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from runyard.cli.admin import agents as agent_files
-from runyard.cli.runs.agents import agent_path, list_agents
+from runyard.cli.runs.agents import agent_path, complete_agent, list_agents
 from runyard.cli.session import Session, api_command
 
 agents = agent_files.agents
@@ -30,7 +30,7 @@ def _row(agent: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @agents.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_agent)
 @api_command
 def show(session: Session, *, name: str) -> None:
     """Show an agent: its schemas, tools, limits and route. NAME can be NAME@VERSION."""

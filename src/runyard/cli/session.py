@@ -142,12 +142,28 @@ def choose_mode(*, is_json: bool, is_quiet: bool) -> Mode:
     return "terminal" if sys.stdout.isatty() else "pipe"
 
 
+def _complete_profile(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of profiles for the completion of a shell."""
+    from runyard.client.configuration import ConfigurationError, read_profiles
+
+    del ctx, param
+    try:
+        return [name for name in read_profiles() if name.startswith(incomplete)]
+    except ConfigurationError:
+        return []
+
+
 def connection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--profile`, `--url` and `--project`."""
     for option in (
         click.option("--project", metavar="NAME", help="The project, with an organization's key."),
         click.option("--url", metavar="URL", help="The URL of the service."),
-        click.option("--profile", metavar="NAME", help="Use this profile of the configuration."),
+        click.option(
+            "--profile",
+            metavar="NAME",
+            shell_complete=_complete_profile,
+            help="Use this profile of the configuration.",
+        ),
     ):
         function = option(function)
     return function

@@ -34,8 +34,9 @@ class AccountStores:
 
 
 def installation_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--stack` and `--table` to a command."""
+    """Add `--stack`, `--table` and `--local` to a command."""
     for option in (
+        click.option("--local", is_flag=True, help="Use the local stack in DATA_DIR."),
         click.option("--table", metavar="NAME", help="Use this records table."),
         click.option("--stack", metavar="NAME", help="Use the deployed stack of this name."),
     ):
@@ -63,19 +64,21 @@ def physical_id(stack: str, logical_id: str) -> str:
 
 
 @contextmanager
-def open_account_stores(stack: str | None, table: str | None) -> Iterator[AccountStores]:
+def open_account_stores(
+    *, stack: str | None, table: str | None, local: bool
+) -> Iterator[AccountStores]:
     """Open the stores of access keys and project settings of the installation.
 
     The table is that of `--stack` or `--table`, or else of the variable `RECORDS_TABLE`. Without
-    these it is the local stack's in `DATA_DIR`, whether the stack runs or not.
+    these, or with `local`, it is the local stack's in `DATA_DIR`, whether the stack runs or not.
     """
-    at_most_one(stack=stack, table=table)
+    at_most_one(stack=stack, table=table, local=local)
     require_extra("admin")
     with service_errors():
         if stack:
             table = stack_output(stack, "RecordsTableName")
         table = table or os.environ.get("RECORDS_TABLE")
-        if table:
+        if table and not local:
             yield _account_stores(table)
             return
         with open_local_stores(must_exist=False) as stores:

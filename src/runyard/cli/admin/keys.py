@@ -1,11 +1,19 @@
 """`runyard keys`: create, list, rotate and revoke access keys."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runyard.cli.admin.installation import installation_options, open_account_stores, open_agents
+from runyard.cli.admin.key_requests import (
+    create_key,
+    print_keys,
+    revoke_key,
+    service_options,
+    service_session,
+    uses_service,
+)
 from runyard.cli.admin.parameters import DAYS, NAME, OVERLAP_HOURS, exactly_one
 from runyard.cli.admin.tables import print_columns
 
@@ -28,8 +36,9 @@ def keys() -> None:
     """Create, list, rotate and revoke access keys.
 
     The keys are those of --stack or --table, or of the table that RECORDS_TABLE names, with AWS
-    credentials as boto3 finds them. Otherwise they are those of the local stack in DATA_DIR
-    (default: .runyard), whether it is running or not.
+    credentials as boto3 finds them. With --profile or --url, or if RUNYARD_PROFILE or RUNYARD_URL
+    is set, they are those of an organization, over HTTP. Otherwise, or with --local, they are
+    those of the local stack in DATA_DIR (default: .runyard), whether it is running or not.
     """
 
 
@@ -54,6 +63,7 @@ def keys() -> None:
 @click.option("--user-email", metavar="EMAIL", help="That user's address in lists of runs.")
 @click.option("--days", type=DAYS, help="How long the key is valid. Default: until it is revoked")
 @installation_options
+@service_options
 def create(
     *,
     project: str | None,
@@ -61,18 +71,22 @@ def create(
     org: str,
     agent: str | None,
     scopes: "tuple[Scope, ...]",
-    user_id: str | None,
-    user_name: str | None,
-    user_email: str | None,
     days: int | None,
-    stack: str | None,
-    table: str | None,
+    profile: str | None,
+    url: str | None,
+    **options: Any,
 ) -> None:
     """Create a key and print it. It is printed only once."""
     exactly_one(project=project, organization=organization)
+    user = {name: options.pop(name) for name in ("user_id", "user_name", "user_email")}
+    if uses_service(profile=profile, url=url, **options):
+        fields = {"project_id": project, "agent": agent, "days": days, **user}
+        with service_session(profile, url) as session:
+            click.echo(create_key(session, {**fields, "scopes": list(scopes) or None}))
+        return
     if agent:
-        _require_agent(agent, stack, table)
-    with open_account_stores(stack, table) as stores:
+        _require_agent(agent, options["stack"], options["table"])
+    with open_account_stores(**options) as stores:
         from runyard_service.adapters.dynamodb.access_keys import DEFAULT_SCOPES, new_secret
         from runyard_service.domain.clock import now, timestamp
 
@@ -84,9 +98,7 @@ def create(
             scopes=frozenset(scopes) or DEFAULT_SCOPES,
             agent=agent,
             valid_until=timestamp(now() + timedelta(days=days)) if days else None,
-            user_id=user_id,
-            user_name=user_name,
-            user_email=user_email,
+            **user,
         )
         click.echo(secret)
 
@@ -94,9 +106,14 @@ def create(
 @keys.command("list")
 @click.option("--org", metavar="NAME", help="List only the keys of this organization.")
 @installation_options
-def list_(*, org: str | None, stack: str | None, table: str | None) -> None:
-    """List all keys, without their secrets."""
-    with open_account_stores(stack, table) as stores:
+@service_options
+def list_(*, org: str | None, profile: str | None, url: str | None, **options: Any) -> None:
+    """List all keys, without their secrets. Over HTTP, they are those of the key's organization."""
+    if uses_service(profile=profile, url=url, **options):
+        with service_session(profile, url) as session:
+            print_keys(session, COLUMNS)
+        return
+    with open_account_stores(**options) as stores:
         found = [key for key in stores.access_keys.all() if org in (None, key.org_id)]
     found.sort(key=lambda key: (key.org_id, key.project_id, key.created_at))
     print_columns([COLUMNS, *map(_row, found)])
@@ -115,15 +132,15 @@ def list_(*, org: str | None, stack: str | None, table: str | None) -> None:
     "--days", type=DAYS, help="How long the new key is valid. Default: as long as the old key was"
 )
 @installation_options
-def rotate(
-    *, key_id: str, overlap_hours: int, days: int | None, stack: str | None, table: str | None
-) -> None:
+def rotate(*, key_id: str, overlap_hours: int, days: int | None, **options: Any) -> None:
     """Create a key with the same rights and print it. It is printed only once.
+
+    The API cannot do it: over HTTP, create a key, and revoke the old one later.
 
     KEY_ID is the id of the old key, as `runyard keys list` prints it: key_…. The old key ends
     after --overlap-hours.
     """
-    with open_account_stores(stack, table) as stores:
+    with open_account_stores(**options) as stores:
         from runyard_service.adapters.dynamodb.access_keys import new_secret
 
         secret = new_secret()
@@ -140,12 +157,17 @@ def rotate(
 @keys.command()
 @click.argument("key_id")
 @installation_options
-def revoke(*, key_id: str, stack: str | None, table: str | None) -> None:
+@service_options
+def revoke(*, key_id: str, profile: str | None, url: str | None, **options: Any) -> None:
     """End a key. It is rejected within one minute.
 
     KEY_ID is the id of the key, as `runyard keys list` prints it: key_….
     """
-    with open_account_stores(stack, table) as stores:
+    if uses_service(profile=profile, url=url, **options):
+        with service_session(profile, url) as session:
+            click.echo(f"{key_id} revoked at {revoke_key(session, key_id)}")
+        return
+    with open_account_stores(**options) as stores:
         key = _require_found(stores.access_keys.revoke(key_id), key_id)
     click.echo(f"{key.id} revoked at {key.revoked_at}")
 

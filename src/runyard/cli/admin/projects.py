@@ -1,6 +1,7 @@
 """`runyard projects`: the settings of projects."""
 
 from decimal import Decimal
+from typing import Any
 
 import click
 
@@ -55,14 +56,13 @@ def set_(
     daily_usd: Decimal | None,
     retention_days: int | None,
     max_active_runs: int | None,
-    stack: str | None,
-    table: str | None,
+    **installation: Any,
 ) -> None:
     """Assign a project to an organization and change its settings.
 
     Settings that you do not name stay unchanged. A changed limit applies within a minute.
     """
-    with open_account_stores(stack, table) as stores:
+    with open_account_stores(**installation) as stores:
         stores.access_keys.claim_project(project, org)
         click.echo(f"{project} belongs to {org}")
         if daily_usd is not None:

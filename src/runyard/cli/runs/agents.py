@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+import click
+
 from runyard.cli.session import Answer, Session
 
 _PAGE_SIZE = 500
@@ -26,6 +28,23 @@ def input_schema(session: Session, agent: str | None) -> Mapping[str, Any]:
             return {}  # The create says which agents exist.
     schema: Mapping[str, Any] = found.get("input_schema") or {}
     return schema
+
+
+def complete_agent(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of agents for the completion of a shell; none if there is no service."""
+    from runyard.client.configuration import ConfigurationError
+    from runyard.client.errors import RunyardError
+
+    del param
+    names = ("profile", "url", "project")
+    session = Session("quiet", {name: ctx.params.get(name) for name in names})
+    try:
+        found = [agent["name"] for agent in list_agents(session).json["data"]]
+    except (ConfigurationError, RunyardError):
+        return []
+    finally:
+        session.close()
+    return [name for name in found if name.startswith(incomplete)]
 
 
 def agent_path(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import click
 
 from runyard.cli.errors import note
-from runyard.cli.runs.agents import input_schema
+from runyard.cli.runs.agents import complete_agent, input_schema
 from runyard.cli.runs.following import Follower, open_writer
 from runyard.cli.runs.typed_values import parse_assignments
 from runyard.cli.session import Session, api_command
@@ -32,7 +32,7 @@ detach_option = click.option(
 
 
 @click.command()
-@click.argument("agent", required=False)
+@click.argument("agent", required=False, shell_complete=complete_agent)
 @click.option(
     "-i",
     "--set-input",
