@@ -82,7 +82,7 @@ def listed(client: httpx.Client, **query: Any) -> list[dict[str, Any]]:
     return response.json()["data"]  # type: ignore[no-any-return]
 
 
-def test_a_created_key_works_at_once_and_its_secret_is_shown_only_once(
+def test_a_created_key_works_at_once_and_its_secret_is_returned_only_once(
     organization: Organization,
 ) -> None:
     admin = organization.admin()
@@ -177,7 +177,7 @@ def test_a_key_is_only_for_projects_of_the_organization(
         ({"days": 36_501}, "days"),
         ({"user_id": " anna"}, "user_id"),
         ({"user_id": ""}, "user_id"),
-        ({"agent": "nobody_knows"}, "agent"),
+        ({"agent": "unknown_agent"}, "agent"),
         ({"org_id": "other"}, "org_id"),
     ],
 )

@@ -8,7 +8,7 @@ const text = (value: string) => value;
 
 ry.runs.list({ status: ["failed", "awaiting_input"] });
 // @ts-expect-error: the status does not exist.
-ry.runs.list({ status: ["faild"] });
+ry.runs.list({ status: ["ended"] });
 // @ts-expect-error: the filter does not exist.
 ry.runs.list({ state: "failed" });
 // @ts-expect-error: it is `canceled`.

@@ -56,6 +56,6 @@ def test_a_person_confirms_and_the_order_is_paid_once(runs: McpRuns) -> None:
     runs.finish(run)
 
     assert request.prompt == "Pay order 7?"
-    paid, refused = runs.results(run)
+    paid, denied = runs.results(run)
     assert "paid 1" in paid
-    assert "not paid" in refused
+    assert "not paid" in denied

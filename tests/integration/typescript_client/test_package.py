@@ -76,7 +76,7 @@ def test_typescript_finds_the_types_of_the_package(project: Path) -> None:
         "const ry = new Runyard();\n"
         'const runs = await ry.runs.list({ status: ["failed"] });\n'
         "runs.pagination.total_count.toFixed();\n"
-        'await ry.runs.list({ status: ["faild"] });\n'
+        'await ry.runs.list({ status: ["ended"] });\n'
     )
     options = ("--noEmit", "--strict", "--skipLibCheck", "--target", "es2022")
     modules = ("--module", "esnext", "--moduleResolution", "bundler")
@@ -84,7 +84,7 @@ def test_typescript_finds_the_types_of_the_package(project: Path) -> None:
     done = run(tsc, *options, *modules, "wrong.ts", folder=project, check=False)
     [error] = [line for line in done.stdout.splitlines() if "error" in line]
     assert "wrong.ts(5," in error
-    assert "faild" in error
+    assert "ended" in error
 
 
 @pytest.mark.parametrize("section", ["A run", "A conversation"])

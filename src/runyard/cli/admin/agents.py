@@ -123,13 +123,13 @@ def mcp_lock(*, folder: Path, only_checks: bool) -> None:
 
 @agents.command()
 @installation_options
-def versions(*, stack: str | None, table: str | None) -> None:
+def versions(*, stack: str | None, table: str | None, local: bool) -> None:
     """List the versions of functions that open runs use.
 
     A run of an agent of kind `code` needs its version until it ends or migrates: do not delete it.
     Only open runs are read.
     """
-    with open_account_stores(stack, table) as stores:
+    with open_account_stores(stack=stack, table=table, local=local) as stores:
         in_use = stores.code_versions.in_use()
     if not in_use:
         click.echo("No open run uses own code.")

@@ -77,7 +77,7 @@ def _project(access_keys: AccessKeys, creator: AccessKey, project_id: str) -> st
 
 
 def _excess_rights(creator: AccessKey, new: NewKey, scopes: frozenset[Scope]) -> Mapping[str, str]:
-    """Return an issue for each field that would give the new key more rights."""
+    """Return an issue for each field with which the new key had more rights than its creator."""
     issues = {}
     if missing := sorted(scope for scope in scopes if not creator.has_scope(scope)):
         issues["scopes"] = f"the access key itself must have {', '.join(missing)}"
