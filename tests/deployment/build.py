@@ -69,7 +69,7 @@ class Build:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of `sam build`: Python 3.13 is first, pip takes fetched wheels."""
-        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self._wheels.resolve())}
+        offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": self._wheels.resolve().as_uri()}
         path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
         return {**os.environ, **offline, "PATH": path}
 
