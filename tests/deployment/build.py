@@ -69,6 +69,7 @@ class Build:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of `sam build`: Python 3.13 is first, pip takes fetched wheels."""
+        # A URL: pip splits the variable at spaces.
         offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": self._wheels.resolve().as_uri()}
         path = f"{self.python.parent}{os.pathsep}{os.environ['PATH']}"
         return {**os.environ, **offline, "PATH": path}
