@@ -295,7 +295,8 @@ def test_lists_are_empty_for_a_foreign_key(
         assert response.json() == []
     else:
         assert response.json()["data"] == []
-        assert response.json()["pagination"]["total_count"] == 0
+        if path != "/v1/usage":  # It has no pages.
+            assert response.json()["pagination"]["total_count"] == 0
 
 
 def test_an_organization_key_acts_as_a_project_key_for_the_project_that_it_names(

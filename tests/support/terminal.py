@@ -87,6 +87,12 @@ def open_command(
     command: Sequence[str], environment: Mapping[str, str], columns: int = 100
 ) -> Iterator[Terminal]:
     """Run any command in a terminal of this width; end it after the block."""
+
+    def own_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # A test run in the background of a shell ignores SIGINT, and children inherit this.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     process = subprocess.Popen(
@@ -96,7 +102,7 @@ def open_command(
         stderr=child,
         env=dict(environment),
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=own_terminal,
     )
     os.close(child)
     try:
