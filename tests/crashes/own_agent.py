@@ -1,6 +1,8 @@
 """The own code of the crash tests, in a function on the server of all tools."""
 
+import asyncio
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +21,11 @@ class OwnAgent:
     def __init__(self, charge: Callable[[str], None]) -> None:
         @agent
         async def handler(ctx: Context, data: Any) -> str:
-            """Use each kind of operation."""
+            """Use each kind of operation, or only those of a case."""
+            if data["case"] == "reminder":
+                return await _remind(ctx, charge)
+            if data["case"] == "version":
+                return str(await ctx.ask("Continue?"))
             await ctx.step("load", lambda: {"amount": 1}, effect="none")
             ctx.emit("loaded", {"amount": 1})
             await ctx.call_model("Anything to do?")
@@ -49,7 +55,23 @@ class OwnAgent:
     def __call__(self, request: Received, exchange: Exchange) -> None:
         """Return the version of the function, or invoke it."""
         if request.method == "GET":
-            exchange.send_json(200, {"Version": "1", "CodeSha256": "sha256"})
+            number = re.search(r"Qualifier=(\d+)", request.path)
+            version = number[1] if number else "1"  # The alias names version 1.
+            exchange.send_json(200, {"Version": version, "CodeSha256": f"sha256-{version}"})
         else:
             response = self._handler(request.json, None)
             exchange.send_json(200, json.loads(json.dumps(response)))
+
+
+async def _remind(ctx: Context, charge: Callable[[str], None]) -> str:
+    """Ask a person, sleep twice in the meantime, and then run an unsafe step."""
+    request = asyncio.create_task(ctx.ask("Why?"))
+    await ctx.sleep(SLEEP_SECONDS)
+    await ctx.sleep(SLEEP_SECONDS)
+    id_ = derived_id(ctx.run["id"], "step:charge#1")
+    try:
+        await ctx.step("charge", lambda: charge(id_))
+    except StepFailed as error:
+        if error.code != "skipped":
+            raise
+    return str(await request)

@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runyard_service.application.input_requests.submit_input import submit_input
+from runyard_service.application.own_code.migrate_run import migrate_run
 from runyard_service.application.runs.cancel_run import cancel_run
 from runyard_service.application.runs.start_run import start_run
 from runyard_service.application.steps.tool_calls.requested_input import DOUBT_CHOICES
@@ -27,6 +29,7 @@ from tests.crashes.interruptions import (
     Interruption,
     Recoveries,
 )
+from tests.crashes.own_agent import FUNCTION
 from tests.crashes.run_observer import RunObserver
 from tests.fault_injection.faults import InterceptedCall, ProcessKilledError
 from tests.support.state_machines import TaskFailedError
@@ -82,8 +85,8 @@ class ScenarioRun(RunObserver):
 
         self._call("start_run", work, lambda: self.run is not None)
 
-    def answer(self, request: InputRequest, **content: Any) -> None:
-        """Answer the input request."""
+    def answer(self, request: InputRequest, *, concurrent: bool = False, **content: Any) -> None:
+        """Answer the input request; `concurrent` when a worker executes at the same time."""
         answer = Answer(type=request.type, request_id=request.id, **content)
 
         def work() -> None:
@@ -91,7 +94,16 @@ class ScenarioRun(RunObserver):
             submit_input(stores, orchestrator, self.run_id, answer, "user")
             self.acknowledged.append(answer)
 
-        self._call("submit_input", work, lambda: not self._is_open(request))
+        is_done = partial(self._is_closed, request)
+        self._call("submit_input", work, is_done, concurrent=concurrent)
+
+    def migrate(self, version: str) -> None:
+        """Move the run to another version of its own code."""
+
+        def work() -> None:
+            migrate_run(container().stores, self.run_id, version, FUNCTION, "key")
+
+        self._call("migrate_run", work, lambda: "run.code_changed" in self.types)
 
     def cancel(self, *, concurrent: bool = False) -> None:
         """Cancel the run; `concurrent` when a worker executes at the same time."""
@@ -122,9 +134,9 @@ class ScenarioRun(RunObserver):
                 return
         raise AssertionError(f"{use_case} did not succeed")
 
-    def _is_open(self, request: InputRequest) -> bool:
+    def _is_closed(self, request: InputRequest) -> bool:
         found = self.harness.stores.input_requests.get(self.run_id, request.id)
-        return found is not None and found.state == "open"
+        return found is None or found.state != "open"
 
     def is_in_doubt(self, request: InputRequest) -> bool:
         """Return True if the request asks about a call that may have been made."""

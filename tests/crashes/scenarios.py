@@ -71,6 +71,28 @@ def _answer_or_wake(scenario_run: ScenarioRun) -> None:
         _time_out(scenario_run)
 
 
+def _wake_or_answer(scenario_run: ScenarioRun) -> None:
+    """Wait until the own code wakes up, also while an input request is open."""
+    if scenario_run.sleeps():
+        time.sleep(SLEEP_SECONDS)
+        _time_out(scenario_run)
+    else:
+        _answer_all(scenario_run)
+
+
+def _answer_during_charge(scenario_run: ScenarioRun) -> None:
+    def answer() -> None:
+        for request in scenario_run.open_requests():
+            scenario_run.answer(request, feedback=request.prompt, concurrent=True)
+
+    scenario_run.harness.payment_server.during_charge = answer
+
+
+def _migrate_and_answer(scenario_run: ScenarioRun) -> None:
+    scenario_run.migrate("2")
+    _answer_all(scenario_run)
+
+
 def _lose_execution(scenario_run: ScenarioRun) -> None:
     """Lose the execution once; then answer the execution that replaces it."""
     if not scenario_run.notes.get("execution lost"):
@@ -220,7 +242,8 @@ class Scenario:
     The matrix has points for the first `max_calls` calls of each use case; later calls repeat them.
     A concurrent action runs in the middle of `action_call`, and only if that call succeeds. A
     server asks for input only then, too.
-    `fallback` names the fallback route of the agent.
+    `fallback` names the fallback route of the agent. Without `has_fixed_order`, a recovered run
+    may act on an answer before or after the other events of its step.
     """
 
     name: str
@@ -235,6 +258,7 @@ class Scenario:
     fallback: str = ""
     context_window: int | None = None
     agent: str = "crashes"
+    has_fixed_order: bool = True
 
     def handle_wait(self, scenario_run: ScenarioRun) -> None:
         """Respond to the input requests; decide about calls in doubt first."""
@@ -300,6 +324,14 @@ SCENARIOS = (
     _case("fallback", fallback="test-fallback"),
     _case("large"),
     CodeScenario("own code", {"case": "plain"}, respond=_answer_or_wake),
+    CodeScenario(
+        "reminder",
+        {"case": "reminder"},
+        prepare=_answer_during_charge,
+        respond=_wake_or_answer,
+        has_fixed_order=False,
+    ),
+    CodeScenario("migrated", {"case": "version"}, respond=_migrate_and_answer),
     _case("limit", limits=Limits(steps=1, wall_clock_seconds=3600, on_limit="ask")),
     Scenario("capped", {"case": "limit"}, Limits(usd_per_day=Decimal(100))),
     Scenario("over the cap", {"case": "plain"}, Limits(usd_per_day=Decimal("0.01"))),

@@ -12,8 +12,8 @@ _HEAD = (
     "| Use case | Lost call | State after the crash | Recovered by | When |\n|---|---|---|---|---|",
 )
 USE_CASES = (
-    *("start_run", "advance_run", "request_input", "submit_input", "cancel_run", "close_run"),
-    "sweep_runs",
+    *("start_run", "advance_run", "request_input", "submit_input", "migrate_run"),
+    *("cancel_run", "close_run", "sweep_runs"),
 )
 # By the component of a verdict: the recovery and its time. A cell has several in this order.
 _RECOVERIES = {

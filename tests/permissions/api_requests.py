@@ -143,6 +143,19 @@ class Walk:
         canceled = self._create({"case": "two input requests"})
         self.run_other_functions(canceled)
         self.call("POST", f"/v1/runs/{canceled}/cancel")
+        self._migrate()
+
+    def _migrate(self) -> None:
+        """Migrate a run of a project that has an agent in its own code."""
+        waiting = StartedRun(self.harness, scenario("migrated"))
+        waiting.start()
+        waiting.run_until_idle()
+        assert waiting.run is not None, "the run was started"
+        secret, project = f"ry_{waiting.run_id}", waiting.run.project_id
+        self.harness.stores.access_keys.save(secret, project_id=project, org_id="o")
+        headers = {"Authorization": f"Bearer {secret}"}
+        path = f"/v1/runs/{waiting.run_id}/migrate"
+        self.call("POST", path, json={"version": "2"}, headers=headers)
 
     # --- the Threads API -----------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ _FUNCTIONS = {
     "start_run": ("ApiFunction", "StreamFunction"),
     "submit_input": ("ApiFunction",),
     "cancel_run": ("ApiFunction",),
+    "migrate_run": ("ApiFunction",),
     "advance_run": ("RunStepFunction",),
     "request_input": ("RequestInputFunction",),
     "close_run": ("CloseRunFunction",),

@@ -73,7 +73,8 @@ class Service:
             )
             assert response.status_code == 200, response.text
             events += response.json()["data"]
-            assert find_schema_violations(response.json()["data"]) == []
+            violations = find_schema_violations(response.json()["data"])
+            assert violations == [], violations
             if page >= response.json()["pagination"]["page_count"]:
                 return events
             page += 1

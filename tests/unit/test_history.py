@@ -73,6 +73,20 @@ def test_a_partial_response_is_a_sign_of_a_lost_worker_until_recovery() -> None:
     assert not history_of(delta, response()).is_mid_step
 
 
+def test_a_call_is_answered_with_its_last_open_request() -> None:
+    second: tuple[EventType, dict[str, Any]] = (
+        "approval_request.created",
+        {"id": "r3", "tool_call_id": "c1"},
+    )
+    waiting = history_of(response(CALL), STARTED, ASKED, second, ("run.paused", {}), RESOLVED)
+    assert not waiting.has_new_answer
+    waiting = history_of(
+        response(CALL), STARTED, ASKED, second, ("run.paused", {}), RESOLVED, ("run.resumed", {})
+    )
+    [call] = waiting.unfinished
+    assert call.phase == "asked", "a server that asks twice gets its call with all answers"
+
+
 RAISE = {"limit": "usd", "used": 0.9, "current_limit": 1, "new_limit": 2}
 LIMIT_ASKED: tuple[EventType, dict[str, Any]] = (
     "approval_request.created",

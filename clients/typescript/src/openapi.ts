@@ -1654,6 +1654,7 @@ export interface components {
             digest: string;
             name: string;
             data: unknown;
+            invocation?: number;
         };
         /**
          * @description The error of a run or of a tool call.

@@ -193,3 +193,4 @@ class Emitted(Event):
     digest: str
     name: str
     content: Any = field(default=None, metadata=source("data"))
+    invocation: int | None = None

@@ -45,11 +45,7 @@ ELSEWHERE = {
     "application/webhooks/redeliver.py": "the same",
     "application/webhooks/trigger_deliveries.py": "sent again after an hour: test_webhooks.py",
     "adapters/secrets.py": "the key of stream tickets",
-    "application/own_code/migrate_run.py": "one write, repeated: own_code/test_migrate.py",
     "application/own_code/invocation_requests.py": "a read: own_code/test_files_and_messages.py",
-    "application/input_requests/request_input.py: stores.input_requests.open_of_run": (
-        "a read before a pause with an earlier request: own_code/test_reminders.py"
-    ),
 }
 
 pytestmark = pytest.mark.timeout(3600)

@@ -15,7 +15,7 @@ _WRITES = ("dynamodb.PutItem", "dynamodb.TransactWriteItems")
 
 @pytest.fixture
 def own_code_points(harness: CrashHarness) -> Iterator[list[Point]]:
-    recordings = record(harness, [scenario("own code")])
+    recordings = record(harness, [scenario(name) for name in ("own code", "reminder")])
     yield [point for point in all_points(recordings) if _is_selected(point)]
     harness.payment_server.own_agent.release()
 

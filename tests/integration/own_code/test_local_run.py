@@ -20,7 +20,7 @@ TEST_SECTION = "3. Test it without a service"
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return the folder `refunds` with the files of the page."""
-    [app] = code_blocks(PAGE, "1. Write the code", "python")
+    app, *_ = code_blocks(PAGE, "1. Write the code", "python")
     agent, routes, script = code_blocks(PAGE, "2. Describe the agent", "yaml")
     [test] = code_blocks(PAGE, TEST_SECTION, "python")
     for name, text in {

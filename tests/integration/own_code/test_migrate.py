@@ -162,3 +162,24 @@ def test_an_answer_during_the_replay_is_seen(code_runs: CodeRuns, waiting: Run) 
     types = code_runs.types(waiting)
     assert types[-2:] == ["agent.human_feedback.received", "run.code_changed"]
     assert code_runs.finish(waiting).data["output"] == {"content": "after"}
+
+
+async def stops_reminding(ctx: Context, data: Any) -> str:
+    request = asyncio.create_task(ctx.ask("Continue?"))
+    reminder = asyncio.create_task(ctx.sleep(days=3))
+    await asyncio.wait({request, reminder}, return_when=asyncio.FIRST_COMPLETED)
+    reminder.cancel()
+    await ctx.ask("Really?")
+    return "done"
+
+
+def test_a_sleep_that_the_code_has_canceled_prevents_no_migration(code_runs: CodeRuns) -> None:
+    run = code_runs.start(stops_reminding)
+    code_runs.pause(run)
+    code_runs.answer(run, feedback="yes")
+    code_runs.pause(run)
+    code_runs.endpoint.code.release()
+    code_runs.endpoint.version, code_runs.endpoint.sha256 = "8", "second"
+    migrate(code_runs, run, stops_reminding)
+    code_runs.answer(run, feedback="yes")
+    assert code_runs.finish(run).data["output"] == {"content": "done"}

@@ -74,3 +74,41 @@ def test_usage_that_is_no_usage_fails_the_run(code_runs: CodeRuns) -> None:
     error = code_runs.finish(run).data["error"]
     assert error["code"] == "invalid_response"
     assert "done.0.usage.input_tokens" in error["message"]
+
+
+def _one_token(_: Any) -> Any:
+    return {"input_tokens": 1}
+
+
+def test_steps_before_an_invalid_output_are_recorded_and_counted(code_runs: CodeRuns) -> None:
+    async def wrong_output(ctx: Context, data: Any) -> str:
+        await ctx.step("pay", lambda: 1, usage=_one_token)
+        return "no object"
+
+    run = code_runs.start(wrong_output, output_schema={"type": "object"})
+    end = code_runs.finish(run)
+    assert end.data["error"]["code"] == "output_invalid"
+    assert end.data["usage"]["input_tokens"] == 1
+    assert code_runs.types(run)[-2:] == ["agent.step.completed", "run.failed"]
+
+
+def test_steps_are_recorded_and_counted_if_the_run_may_do_no_more(code_runs: CodeRuns) -> None:
+    async def has_more_steps(ctx: Context, data: Any) -> None:
+        for _ in range(9):
+            await ctx.step("pay", lambda: 1, usage=_one_token)
+
+    run = code_runs.start(has_more_steps, limits={"operations": 2})
+    end = code_runs.finish(run)
+    assert end.data["error"]["code"] == "limit_exceeded"
+    assert end.data["usage"]["input_tokens"] == 2
+    types = code_runs.types(run)
+    assert types.count("agent.step.started") == types.count("agent.step.completed") == 2
+
+
+def test_a_step_after_the_one_that_uses_up_a_limit_is_not_in_doubt(code_runs: CodeRuns) -> None:
+    run = code_runs.start(own_client, limits={"usd": 0.5, "on_limit": "ask"})
+    paused = code_runs.advance(run)
+    assert (paused.outcome, paused.limit) == ("needs_input", "usd")
+    assert code_runs.ask(run, met=paused)
+    code_runs.answer(run, is_approved=True)
+    assert code_runs.finish(run).data["output"] == {"content": "1"}

@@ -34,9 +34,7 @@ class FakePaymentServer:
             exchange.send_json(503, {"status": "busy"})
             return
         time.sleep(self.seconds)
-        if self.during_charge:
-            act, self.during_charge = self.during_charge, None
-            act()
+        self._interrupt()
         key = request.headers.get("idempotency-key", "")
         self.requests.setdefault(key, []).append(request)
         self.arrived.set()
@@ -46,7 +44,13 @@ class FakePaymentServer:
 
     def charge(self, key: str) -> None:
         """Charge without a request."""
+        self._interrupt()
         self._charged[key] += 1
+
+    def _interrupt(self) -> None:
+        if self.during_charge:
+            act, self.during_charge = self.during_charge, None
+            act()
 
     @property
     def charges(self) -> Counter[str]:

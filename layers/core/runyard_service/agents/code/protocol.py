@@ -3,12 +3,15 @@
 A function is code of a stranger: counts, lengths and sizes are bounded here.
 """
 
+import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from runyard_service.agents.definitions.json_schema.validation import format_issues, validate
 from runyard_service.domain.costs import from_number, rounded, to_number
-from runyard_service.domain.errors import TerminalError
+from runyard_service.domain.errors import OutputInvalidError, TerminalError
 from runyard_service.domain.event_payloads.operations import OperationRef
 
 PROTOCOL = 1
@@ -152,3 +155,22 @@ def parse_response(payload: bytes) -> CodeResponse:
             f"The agent's function did not return a response of protocol {PROTOCOL}: "
             f"{path}: {first['msg']}. Is its handler the result of @agent?"
         ) from None
+
+
+def output_of(response: CodeResponse, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the output of the run: an object, or `{"content": text}` for another value.
+
+    Return an empty object if the code has not completed. Raise OutputInvalidError if the output
+    does not match the schema of the agent.
+    """
+    if response.status != "completed":
+        return {}
+    output = response.output
+    issues = validate(schema, output) if schema is not None else {}
+    if issues:
+        text = format_issues(issues)
+        raise OutputInvalidError(f"the output of the code does not match output_schema: {text}")
+    if isinstance(output, dict):
+        return output
+    text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+    return {"content": text}

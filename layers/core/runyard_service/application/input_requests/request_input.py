@@ -67,7 +67,8 @@ def _pause(journal: Journal, execution: Execution, task_token: str, limit: str) 
     until = "" if limit else _wake_time(journal)
     requests = _requests_to_publish(journal, limit)
     is_awake = history.has_new_answer or (bool(until) and seconds_until(until) <= 0)
-    if is_awake or not (requests or until or history.open_requests):
+    # A worker can act on an answer only after a person has raised the limit.
+    if not limit and (is_awake or not (requests or until or history.open_requests)):
         _record_execution(journal, execution)
         return False
     return _publish(journal, execution, requests, task_token, until)

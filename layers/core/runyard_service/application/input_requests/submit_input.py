@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 def submit_input(
     stores: Stores, orchestrator: Orchestrator, run_id: str, answer: Answer, answered_by: str
 ) -> None:
-    """Record the answer. Resume the run if no other input request is open.
+    """Record the answer. Resume the run if no other input request is open, or if it is a limit.
 
     `answered_by` is the id of the person, or else of the access key.
     Raise InvalidRequestError if the answer does not match the request, ConflictError if another
@@ -62,7 +62,7 @@ def submit_input(
             raise InvalidRequestError({"type": f"the request is of type {request.type}"})
         answer = _normalize(request, answer)
         if request.state == "answered" and request.answer == answer.content():
-            _resume(stores, orchestrator, run)
+            _resume(stores, orchestrator, run, request)
             return
         if request.state in ("answered", "expired") or request.is_overdue:
             raise ConflictError(_reason_closed(request))
@@ -82,7 +82,7 @@ def submit_input(
     else:
         raise UnavailableError({"run": "is being modified concurrently; retry"})
     _record_metrics(run, request, event)
-    _resume(stores, orchestrator, updated_run)
+    _resume(stores, orchestrator, updated_run, request)
 
 
 def _record_metrics(run: Run, request: InputRequest, event: Event) -> None:
@@ -97,8 +97,10 @@ def _record_metrics(run: Run, request: InputRequest, event: Event) -> None:
     )
 
 
-def _resume(stores: Stores, orchestrator: Orchestrator, run: Run) -> None:
-    if run.open_requests or run.status != "paused":
+def _resume(stores: Stores, orchestrator: Orchestrator, run: Run, request: InputRequest) -> None:
+    # A run that paused for a limit continues with this answer, whatever its own code has asked.
+    is_about_run = request.tool_call_id is None
+    if run.status != "paused" or (run.open_requests and not is_about_run):
         return
     # Read the token after the answer is committed: until then the wait can get a new token.
     token = stores.input_requests.token(run.id)

@@ -10,9 +10,7 @@ result is lost is decided by a person.
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from runyard_service.agents.code.function import (
     FunctionVersion,
@@ -23,13 +21,12 @@ from runyard_service.agents.code.protocol import (
     AgentCodeError,
     CodeResponse,
     Operation,
+    output_of,
 )
-from runyard_service.agents.definitions.json_schema.validation import format_issues, validate
 from runyard_service.application.own_code.code_journal import CodeJournal
 from runyard_service.application.own_code.invocation_requests import InvocationRequests
 from runyard_service.application.own_code.operation_events import (
-    done_event,
-    emitted_event,
+    events_of_done,
     start_event,
 )
 from runyard_service.application.steps.call_model import call_model
@@ -49,7 +46,7 @@ from runyard_service.domain.clock import now, parse
 from runyard_service.domain.errors import (
     FunctionUnavailableError,
     LimitExceededError,
-    OutputInvalidError,
+    TerminalError,
 )
 from runyard_service.domain.event_payloads.runs import CodeVersion
 from runyard_service.domain.events import NewEvent
@@ -155,14 +152,26 @@ class CodeRun:
         ctx = self._ctx
         self._sent = len(self._journal.entries)
         response = await self._call_function(allowed)
-        events = self._events_of(response, allowed)
+        done = events_of_done(ctx, response, allowed)
+        try:
+            new = self._start_events(response, len(done))
+            output = output_of(response, ctx.definition.output_schema)
+        except TerminalError:
+            # What the function has done is recorded, also if the run may do no more.
+            if done:
+                await ctx.journal.append(done)
+            raise
         self._held, self._has_more = response.held, response.more
         if response.status == "completed":
-            await ctx.journal.complete(self._output(response.output), events)
+            await ctx.journal.complete(output, [*done, *new])
             return
-        if events:
-            await ctx.journal.append(events)
-            ctx.budget.check_spent()  # A step may have called a model by itself.
+        if any("usage" in event.data for event in done):
+            # A step has called a model by itself. Check this before the next step may run.
+            await ctx.journal.append(done)
+            ctx.budget.check_spent()
+            done = []
+        if done or new:
+            await ctx.journal.append([*done, *new])
         if response.error is not None:
             code, error = response.error.code, response.error
             kind = f"{error.type}: " if error.type else ""
@@ -197,12 +206,12 @@ class CodeRun:
                 await asyncio.sleep(delay)
                 attempt += 1
 
-    def _events_of(
-        self, response: CodeResponse, allowed: dict[str, ToolCallState]
-    ) -> list[NewEvent]:
-        """Return the events of a response. Raise InvalidResponseError for a step not allowed."""
-        events = [done_event(self._ctx, done, allowed) for done in response.done]
-        events += (emitted_event(self._ctx, emit) for emit in response.emits)
+    def _start_events(self, response: CodeResponse, done: int) -> list[NewEvent]:
+        """Return the starts of the new operations, except calls of models.
+
+        `done` is the number of operations that the response has ended. Raise LimitExceededError if
+        there are too many operations.
+        """
         open_keys = {call.op["key"] for call in self._ctx.history.unfinished if call.op}
         new = [
             operation
@@ -211,8 +220,8 @@ class CodeRun:
             and operation.key not in open_keys
             and operation.key not in self._journal.keys
         ]
-        self._check_operations(len(events) + len(new))
-        return [*events, *(start_event(self._ctx, operation) for operation in new)]
+        self._check_operations(done + len(new))
+        return [start_event(self._ctx, operation) for operation in new]
 
     def _count_invocation(self) -> None:
         limit = self._ctx.definition.limits.invocations
@@ -230,17 +239,3 @@ class CodeRun:
                 f"the run has used its {limit} operations: raise limits.operations, or do more in"
                 " one step"
             )
-
-    def _output(self, output: Any) -> dict[str, Any]:
-        """Return the output of the run: an object, or `{"content": text}` for a text."""
-        found = output if isinstance(output, dict) else {"content": _as_text(output)}
-        schema = self._ctx.definition.output_schema
-        issues = validate(schema, output) if schema is not None else {}
-        if issues:
-            text = format_issues(issues)
-            raise OutputInvalidError(f"the output of the code does not match output_schema: {text}")
-        return found
-
-
-def _as_text(output: Any) -> str:
-    return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 from runyard_service.agents.code.protocol import (
     MAX_VALUE_BYTES,
+    CodeResponse,
     Done,
     Emit,
     InvalidResponseError,
@@ -20,7 +21,15 @@ from runyard_service.domain.ids import derived_id
 from runyard_service.domain.steps import ToolCallState
 
 
-def emitted_event(ctx: RunContext, emit: Emit) -> NewEvent:
+def events_of_done(
+    ctx: RunContext, response: CodeResponse, allowed: Mapping[str, ToolCallState]
+) -> list[NewEvent]:
+    """Return what the function did. Raise InvalidResponseError for a step not allowed."""
+    events = [_done_event(ctx, done, allowed) for done in response.done]
+    return [*events, *(_emitted_event(ctx, emit) for emit in response.emits)]
+
+
+def _emitted_event(ctx: RunContext, emit: Emit) -> NewEvent:
     """Return an event of the agent's own. Raise InvalidResponseError for too much data."""
     if size_of(emit.data) > MAX_VALUE_BYTES:
         raise InvalidResponseError(f"The data of {emit.key} is larger than 256 KB.")
@@ -28,7 +37,7 @@ def emitted_event(ctx: RunContext, emit: Emit) -> NewEvent:
     return NewEvent(type="agent.emitted", data={**ref, "name": emit.name, "data": emit.data})
 
 
-def done_event(ctx: RunContext, done: Done, allowed: Mapping[str, ToolCallState]) -> NewEvent:
+def _done_event(ctx: RunContext, done: Done, allowed: Mapping[str, ToolCallState]) -> NewEvent:
     """Return the result of a step. Raise InvalidResponseError for a step without leave."""
     if done.effect == "unsafe" and done.key not in allowed:
         raise InvalidResponseError(

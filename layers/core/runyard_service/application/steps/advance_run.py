@@ -97,7 +97,7 @@ async def _advance_or_record_error(ctx: RunContext) -> AdvanceResult:
     except LimitExceededError as error:
         if error.limit and _limits(ctx).on_limit == "ask":
             await release(ctx)
-            return _needs_input(ctx, wait_seconds_for(_limits(ctx), []), error.limit)
+            return _needs_input(ctx, await _shortest_wait(ctx, []), error.limit)
         return await _fail(ctx, error)
     except TerminalError as error:
         return await _fail(ctx, error)
@@ -123,7 +123,7 @@ async def _advance(ctx: RunContext) -> AdvanceResult:
     if ctx.history.status == "paused":
         open_requests = await close_expired(ctx.journal)
         sleep = ctx.history.seconds_of_sleep
-        if ctx.history.open_requests and sleep > 0:
+        if ctx.history.open_requests and ctx.history.is_waiting and sleep > 0:
             return _needs_input(ctx, min(sleep, seconds_left(open_requests)))
         await resume(ctx)
     raise_if_denied(ctx.history)

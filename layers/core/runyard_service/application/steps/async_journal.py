@@ -59,9 +59,12 @@ class AsyncJournal:
         self._is_superseded = False
         await self.start(code)
 
-    async def resume(self, results: Sequence[NewEvent]) -> None:
-        """Record that the run resumes, and the tool results that the answers provide."""
-        await self._write(self._journal.resume, results, merges=False)
+    async def resume(self, results_of_answers: Callable[[], Sequence[NewEvent]]) -> None:
+        """Record that the run resumes, and the tool results that the answers provide.
+
+        If another answer was first, call `results_of_answers` again.
+        """
+        await self._write(lambda: self._journal.resume(results_of_answers()))
 
     async def recover(self, reason: str) -> None:
         """Record that a worker recovers the run. Watchers discard the partial message."""
@@ -95,21 +98,17 @@ class AsyncJournal:
         histories = self.stores.histories
         self._journal.run = await asyncio.to_thread(histories.checkpoint, self.run, self.history)
 
-    async def _write(
-        self, write: Callable[..., object], *args: object, merges: bool = True
-    ) -> None:
+    async def _write(self, write: Callable[..., object], *args: object) -> None:
         async with self._write_lock:
             if self._is_superseded:
                 # After a conflict the journal has read the events of the other writer. Another
                 # call of this worker must not append its result to them.
                 raise SupersededError(self.run.id)
-            while not await self._try(write, args, merges=merges):
+            while not await self._try(write, args):
                 pass
         log_context.bind(sequence=self.history.last)
 
-    async def _try(
-        self, write: Callable[..., object], args: tuple[object, ...], *, merges: bool
-    ) -> bool:
+    async def _try(self, write: Callable[..., object], args: tuple[object, ...]) -> bool:
         """Return whether the write succeeded; False to write again, after the answers of people.
 
         Only a run whose own code works while input requests are open is active and gets answers.
@@ -118,7 +117,7 @@ class AsyncJournal:
         try:
             await asyncio.to_thread(write, *args)
         except AppendConflictError as error:
-            if merges and is_active and self._has_only_answers_since(last):
+            if is_active and self._has_only_answers_since(last):
                 return False
             self._is_superseded = True
             raise SupersededError(self.run.id) from error

@@ -78,3 +78,4 @@ class Emitted(TypedDict):
     digest: str
     name: str
     data: Any
+    invocation: NotRequired[int]

@@ -121,7 +121,10 @@ def _on_input_closed(state: RunState, event: Event) -> None:
     request.answer = event
     state.lost_executions = 0
     if request.call is not None:
-        request.call.phase, request.call.answer = "answered", event
+        # A server can ask several things at once: its call follows with all answers.
+        if all(each.call is not request.call for each in state.open_requests):
+            request.call.phase = "answered"
+        request.call.answer = event
         request.call.answers[request.id] = event
         if event.data.get("is_approved"):
             request.call.approved_input = event.data["effective_params"]
@@ -144,6 +147,7 @@ def _on_code_changed(state: RunState, event: Event) -> None:
 def _on_paused(state: RunState, event: Event) -> None:
     state.past_active_time = state.active_time(parse(event.timestamp))
     state.status, state.active_since = "paused", None
+    state.paused_at = event.sequence
     state.sleeps_until = event.data.get("until", "")
 
 

@@ -27,8 +27,8 @@ class RunState:
     lists of MCP servers by server. `failed_attempts` has the number of the newest recorded attempt
     of each failed tool call by its id, and of the model call in progress by `MODEL_CALL`. `code` is
     the version of an agent's own code. `invocations` is the number of its newest invocation that
-    has left an event. `sleeps_until` is the time (RFC 3339) at which a paused run continues by
-    itself, empty if there is none.
+    has left an event. `paused_at` is the sequence of the newest pause. `sleeps_until` is the time
+    (RFC 3339) at which a paused run continues by itself, empty if there is none.
 
     `durable_events` are the events without the deltas, `size_chars` the length of their data as
     text. `tool_calls` and `input_requests` are all of the run, by id. `open_operations` are the
@@ -53,6 +53,7 @@ class RunState:
         self.failed_routes: dict[str, str] = {}
         self.failed_attempts: dict[str, int] = {}
         self.tool_lists: dict[str, ToolsListed] = {}
+        self.paused_at = 0
         self.sleeps_until = ""
         self.code: Mapping[str, str] = {}
         self.invocations = 0
@@ -109,10 +110,21 @@ class RunState:
         return any(call.phase == "answered" for call in self.unfinished)
 
     @property
+    def has_decision(self) -> bool:
+        """Return whether the run paused for a limit or changed tools, and this wait is over.
+
+        The run then continues, also if its own code has input requests that are still open.
+        """
+        about_run = [each.answer for each in self.input_requests.values() if each.call is None]
+        return any(answer and answer.sequence > self.paused_at for answer in about_run)
+
+    @property
     def is_waiting(self) -> bool:
         """Return whether a paused run waits: for an answer, or until `sleeps_until`."""
-        if self.status != "paused" or self.open_requests:
-            return self.status == "paused"
+        if self.status != "paused" or self.has_decision:
+            return False
+        if self.open_requests:
+            return True
         return bool(self.sleeps_until) and not self.has_new_answer
 
     @property

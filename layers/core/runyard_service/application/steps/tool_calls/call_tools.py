@@ -81,8 +81,13 @@ def _input_requests(ctx: RunContext) -> list[RequestInput]:
 
 async def resume(ctx: RunContext) -> None:
     """Resume after answers: the calls that waited for an answer were not made yet."""
-    answered = [call for call in ctx.history.unfinished if call.phase == "answered"]
-    await ctx.journal.resume(_results_from_answers(ctx, answered))
+    answered: list[ToolCallState] = []
+
+    def results() -> list[NewEvent]:
+        answered[:] = [call for call in ctx.history.unfinished if call.phase == "answered"]
+        return _results_from_answers(ctx, answered)
+
+    await ctx.journal.resume(results)
     ctx.dispatched_here |= {call.id for call in answered}
 
 
