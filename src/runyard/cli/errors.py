@@ -77,6 +77,8 @@ def _message(error: "RunyardError") -> str:
         return f"{error.answered_by} has answered already{at}"
     if isinstance(error, errors.ApiError):
         return describe(error)
+    if isinstance(error, errors.ConnectionLost):
+        return f"{error}\n  `runyard whoami` shows where the URL is from. Is the service running?"
     return str(error)
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-from runyard.cli.session import Answer, Session
+from runyard.cli.session import Answer, Session, api_path
 
 _PAGE_SIZE = 500
 
@@ -30,7 +29,7 @@ def input_schema(session: Session, agent: str | None) -> Mapping[str, Any]:
 
 def agent_path(name: str) -> str:
     """Return the path of an agent, `name` or `name@version`."""
-    return f"/v1/agents/{quote(name, safe='@')}"
+    return api_path("agents", name)
 
 
 def list_agents(session: Session) -> Answer:
