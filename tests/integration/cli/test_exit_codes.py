@@ -84,7 +84,7 @@ def test_5_the_run_waits_and_no_person_is_here(service: Service) -> None:
     last = done.stdout.splitlines()[-1].split("\t")
     run_id = call_service(service, "runs", "list", "--quiet", "--limit", "1").stdout.strip()
     assert f"runyard approve {run_id}\n" in done.stderr
-    assert f"runyard refuse {run_id}\n" in done.stderr
+    assert " ".join(("runyard", "refuse", run_id)) + "\n" in done.stderr
     assert f"runyard follow {run_id} --from {int(last[0]) + 1}" in done.stderr
     # Nothing more happens, so `--from` the next event also finds the open input request.
     again = call_service(service, "follow", run_id, "--from", str(int(last[0]) + 1))
