@@ -88,7 +88,9 @@ class DevStack:
         """
         data_dir, repository = Path(data_dir).absolute(), Path(repository).absolute()
         if web and port and port_is_taken(port):
-            raise LocalStackError(f"port {port} is taken; choose another with PORT=…")
+            raise LocalStackError(
+                f"port {port} is taken; choose another with --port, or with PORT=…"
+            )
         site = stack_plan.StackConfig(
             repository=repository,
             data_dir=data_dir,

@@ -20,32 +20,11 @@ export type Notification = Schemas["Notice"];
 export type Thread = Schemas["Thread"];
 export type ThreadMessage = Schemas["ThreadMessage"];
 export type ThreadRunOptions = Schemas["ThreadsCreateRun"];
-
 /** A key, without its secret. */
-export interface AccessKey {
-  id: string;
-  org_id: string;
-  /** Missing for a key of the organization. */
-  project_id?: string;
-  scopes: string[];
-  /** The only agent of the runs of the key. */
-  agent?: string;
-  user_id?: string;
-  user_name?: string;
-  user_email?: string;
-  created_at: string;
-  valid_until?: string;
-  last_used_at?: string;
-  revoked_at?: string;
-}
-
-/** The fields of a new key. */
-export interface CreateKey
-  extends Partial<Pick<AccessKey, "project_id" | "scopes" | "agent">>,
-    Partial<Pick<AccessKey, "user_id" | "user_name" | "user_email">> {
-  /** The days until the key expires. */
-  days?: number;
-}
+export type AccessKey = Schemas["AccessKey"];
+/** A new key. Only the first response to its request has the secret. */
+export type CreatedKey = Schemas["AccessKeyWithSecret"]["data"];
+export type CreateKey = Schemas["CreateKey"];
 
 /** The query parameters of an operation. */
 export type Query<Operation extends keyof operations> = NonNullable<

@@ -77,6 +77,8 @@ def _message(error: "RunyardError") -> str:
         return f"{error.answered_by} has answered already{at}"
     if isinstance(error, errors.ApiError):
         return describe(error)
+    if isinstance(error, errors.ConnectionLost):
+        return f"{error}\n  `runyard whoami` shows where the URL is from. Is the service running?"
     return str(error)
 
 
@@ -86,6 +88,8 @@ def describe(error: "ApiError") -> str:
     message = error.message or f"HTTP {error.status}"
     if error.status == 404 and not error.details:
         lines.append("It does not exist, or it belongs to another project.")
+    if "X-Project-Id" in error.details:
+        lines.append("Name the project with --project, or with RUNYARD_PROJECT.")
     if error.status in (401, 403):
         lines.append("`runyard whoami` shows where the access key is from.")
     if error.request_id and error.status >= 500:

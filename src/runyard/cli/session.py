@@ -122,6 +122,19 @@ class Session:
         print_fields(sys.stdout, rows)
 
 
+def api_path(*parts: str, base: str = "/v1") -> str:
+    """Return the path of a resource of the API, such as ("runs", id, "events").
+
+    An id of the command line stays one segment of the path. Raise UsageError for an empty id.
+    """
+    from runyard.client.core.requests import segment
+
+    try:
+        return "/".join([base, *map(segment, parts)])
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
 def print_json_bytes(body: bytes) -> None:
     """Print a JSON body. Characters that would control a terminal become escapes of JSON."""
     print(escape_json(body.decode()))

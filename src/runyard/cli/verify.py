@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from runyard.cli.admin.installation import open_stores
+from runyard.cli.exit_codes import ExitCode
 from runyard.cli.session import Session, choose_mode, connection_options
 from runyard.verify import Export, summarize
 
@@ -27,6 +28,8 @@ def verify(*, source: str | None, stack: str | None, local: bool, **connection: 
         raise click.UsageError("use FILE or RUN, or --stack or --local, not both")
     if source is None:
         violated = _verify_all(stack, local=local)
+    elif not source or Path(source).is_dir():
+        raise click.UsageError(f"{source!r} must be a file or the id of a run")
     elif source == "-" or Path(source).exists():
         with click.open_file(source, "rb") as file:
             violated = _verify_export(file, source)
@@ -44,12 +47,15 @@ def _verify_all(stack: str | None, *, local: bool) -> int:
 
 
 def _verify_run(run_id: str, connection: dict[str, str | None]) -> int:
-    from runyard.cli.errors import exit_codes
+    from runyard.cli.errors import exit_codes, fail
+    from runyard.client.errors import NotFound
 
     session = Session(choose_mode(is_json=False, is_quiet=False), connection)
     with exit_codes():
         try:
             return _verify_export(session.client.runs.export(run_id), run_id)
+        except NotFound:
+            fail(f"{run_id} is neither a file nor a run of this project", ExitCode.NOT_FOUND)
         finally:
             session.close()
 
@@ -58,7 +64,7 @@ def _verify_export(lines: Iterable[bytes], name: str) -> int:
     try:
         export = Export(lines)
     except ValueError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(f"{name}: {error}") from None
     violations = export.find_violations()
     run_id = export.run.get("id", name)
     for violation in violations:

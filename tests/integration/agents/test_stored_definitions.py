@@ -104,6 +104,7 @@ SAMPLES: list[tuple[type[BaseModel], dict[str, Any], dict[str, Any]]] = [
             "output_attempts": 1,
             "truncated_replies": 1,
             "operations": 10,
+            "invocations": 10,
             "wait_seconds": 60,
         },
     ),
@@ -143,7 +144,11 @@ SAMPLES: list[tuple[type[BaseModel], dict[str, Any], dict[str, Any]]] = [
             "tool_result_bytes": 100,
         },
     ),
-    (AgentDefinition, CODE_AGENT, {"alias": "beta", "invocation_timeout": 9}),
+    (
+        AgentDefinition,
+        CODE_AGENT,
+        {"alias": "beta", "invocation_timeout": 9, "other_routes": ["r2"]},
+    ),
     (
         Route,
         ROUTE,
@@ -174,6 +179,7 @@ SAMPLES: list[tuple[type[BaseModel], dict[str, Any], dict[str, Any]]] = [
         {
             "script": SCRIPT,
             "fallback": [{"route": ROUTE, "route_id": "r2", "script": SCRIPT}],
+            "other_routes": [{"route": ROUTE, "route_id": "r3"}],
             "summary_route": {**ROUTE, "timeout": 9},
             "mcp_servers": {"crm": {"url": "https://crm.example/mcp"}},
             "mcp_lock": {"crm": {"look": "0" * 64}},

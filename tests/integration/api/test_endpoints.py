@@ -239,8 +239,11 @@ def test_the_streaming_endpoint_has_routes_for_streams_creates_and_reads() -> No
     assert rejected == {
         "POST /v1/runs/{run_id}/input",
         "POST /v1/runs/{run_id}/cancel",
+        "POST /v1/runs/{run_id}/migrate",
         "DELETE /v1/runs/{run_id}",
         "POST /v1/files",
+        "POST /v1/keys",
+        "DELETE /v1/keys/{key_id}",
         "DELETE /v1/webhooks/{webhook_id}",
         "PATCH /v1/webhooks/{webhook_id}",
         "POST /v1/webhooks",

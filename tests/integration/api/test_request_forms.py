@@ -159,8 +159,9 @@ def test_query_names_of_streams_are_checked(
         rejected = client.get(path, headers={"Last-Event-ID": cursor})
         assert [*details_of(rejected)] == ["Last-Event-ID"]
     listed = client.get(f"/v1/runs/{run_id}/events?pagesize=2")
-    expected = "is not a known parameter; known: page, page_size, sort; did you mean 'page_size'?"
-    assert details_of(listed) == {"pagesize": expected}
+    [issue] = details_of(listed).values()
+    assert issue.startswith("is not a known parameter; known: after_sequence, deltas, page, ")
+    assert issue.endswith("; did you mean 'page_size'?")
 
 
 def test_blank_parameters_count_as_absent(client: TestClient, run_id: str) -> None:

@@ -39,6 +39,7 @@ def test_1_the_service_is_not_reachable() -> None:
     nowhere.close()
     assert (done.exit_code, done.stdout) == (1, "")
     assert "127.0.0.1:9" in done.stderr
+    assert "`runyard whoami` shows where the URL is from" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,9 @@ def test_1_the_service_is_not_reachable() -> None:
         (("runs", "delete", MISSING), "use --yes"),
         (("inbox", "next"), "there is no terminal"),
         (("runs", "list", "--profile", "missing"), "there is no profile 'missing'"),
+        (("runs", "get", ""), "an id cannot be ''"),
+        (("runs", "delete", "..", "--yes"), "an id cannot be '..'"),
+        (("verify", "."), "must be a file or the id of a run"),
     ],
 )
 def test_2_the_command_is_wrong(service: Service, words: tuple[str, ...], message: str) -> None:
@@ -79,7 +83,8 @@ def test_5_the_run_waits_and_no_person_is_here(service: Service) -> None:
     assert done.exit_code == 5
     last = done.stdout.splitlines()[-1].split("\t")
     run_id = call_service(service, "runs", "list", "--quiet", "--limit", "1").stdout.strip()
-    assert f"runyard approve {run_id}" in done.stderr
+    assert f"runyard approve {run_id}\n" in done.stderr
+    assert " ".join(("runyard", "refuse", run_id)) + "\n" in done.stderr
     assert f"runyard follow {run_id} --from {int(last[0]) + 1}" in done.stderr
     # Nothing more happens, so `--from` the next event also finds the open input request.
     again = call_service(service, "follow", run_id, "--from", str(int(last[0]) + 1))
@@ -98,12 +103,23 @@ def test_5_the_run_waits_and_no_person_is_here(service: Service) -> None:
         ("threads", "chat", MISSING),
         ("webhooks", "log", MISSING),
         ("agents", "show", "no-such-agent"),
+        # An id stays one segment of the path.
+        ("runs", "get", "../keys"),
+        ("runs", "get", "x/../../webhooks?page_size=1"),
+        ("threads", "chat", "../personas"),
+        ("webhooks", "log", "../webhooks"),
     ],
     ids=" ".join,
 )
 def test_6_it_does_not_exist(service: Service, words: tuple[str, ...]) -> None:
     done = call_service(service, *words)
     assert (done.exit_code, done.stdout) == (6, "")
+
+
+def test_6_verify_names_what_is_neither_a_file_nor_a_run(service: Service) -> None:
+    done = call_service(service, "verify", "missing.jsonl")
+    assert (done.exit_code, done.stdout) == (6, "")
+    assert "missing.jsonl is neither a file nor a run" in done.stderr
 
 
 def test_7_the_key_is_rejected(service: Service) -> None:
@@ -149,6 +165,13 @@ def _command(service: Service, *words: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_a_run_that_has_ended_is_not_reported_as_canceled(service: Service) -> None:
+    done = call_service(service, "run", "talker", "-i", "content=Hello", "--quiet")
+    canceled = call_service(service, "runs", "cancel", done.stdout.strip())
+    assert canceled.exit_code == 0
+    assert "is not canceled, because it has ended before: completed" in canceled.stderr
 
 
 def test_9_the_time_is_up(service: Service) -> None:

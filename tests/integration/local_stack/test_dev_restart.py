@@ -131,5 +131,7 @@ def test_a_port_in_use_is_reported_in_one_line_before_any_start(tmp_path: Path) 
         )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == f"Error: port {port} is taken; choose another with PORT=…\n"
+    assert (
+        done.stderr == f"Error: port {port} is taken; choose another with --port, or with PORT=…\n"
+    )
     assert not (tmp_path / "data" / "logs").exists()

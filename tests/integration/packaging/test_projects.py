@@ -82,8 +82,9 @@ def test_a_new_project_is_tested_and_its_agent_runs(
     _run_own_tests(installed, project, outside)
     checked = runyard(project, "agents", "check")
     assert checked.stdout == "refunds@1  scripted-refunds  scripted:refunds\n", checked.stderr
-    with running_stack(installed, project, outside) as url:
-        assert '"output":{"paid":"paid 30 for order 7"}' in _follow_readme(project, url)
+    with running_stack(installed, project, outside):
+        printed = _follow_readme(installed, project, outside)
+    assert 'run.completed\tcompleted\t{"paid":"paid 30 for order 7"}' in printed
     assert (project / ".runyard/access-key").exists()
 
 
@@ -136,13 +137,15 @@ def _run_own_tests(python: Path, project: Path, environment: dict[str, str]) -> 
     assert "3 passed" in done.stdout
 
 
-def _follow_readme(project: Path, url: str) -> str:
+def _follow_readme(python: Path, project: Path, environment: dict[str, str]) -> str:
     """Run the commands of the project's README in a second terminal; return what they print."""
     readme = (project / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```sh\n(API=.*?)```", readme, re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", readme, re.DOTALL)
+    code = "".join(block for block in blocks if "$RUN" in block)
     done = subprocess.run(
-        ["bash", "-eu", "-c", code.replace("http://127.0.0.1:8080", url)],
+        ["bash", "-u", "-c", code],  # Without a terminal, the first `follow` ends with 5.
         cwd=project,
+        env=environment | {"PATH": f"{python.parent}:{environment['PATH']}"},
         capture_output=True,
         text=True,
         check=False,

@@ -60,7 +60,7 @@ RECORDS: list[tuple[str, type[Record]]] = [
     ("Me", account_models.Me),
     ("Agent", account_models.Agent),
     ("UsageRow", account_models.UsageRow),
-    *([("AccessKey", account_models.Key)] if "AccessKey" in SCHEMAS else []),
+    ("AccessKey", account_models.Key),
     ("Usage", models.Usage),
     ("InputRequest", models.InputRequest),
     ("Thread", models.Thread),

@@ -6,6 +6,7 @@ import type {
   Answer,
   CallOptions,
   CreateKey,
+  CreatedKey,
   OpenRequest,
   Query,
   UsageRow,
@@ -62,18 +63,15 @@ export class Keys {
 
   /** Return a page of keys, oldest first and without secrets, or iterate over all of them. */
   list(
-    query: Query<"listAgents"> = {},
+    query: Query<"listKeys"> = {},
     options?: CallOptions,
   ): Pages<AccessKey, NumberedPage<AccessKey>> {
     return numberedPages(this.#transport, "/v1/keys", query, options);
   }
 
   /** Create a key. If the response has no `secret`, a first one was lost: create another key. */
-  async create(
-    fields: CreateKey = {},
-    options?: WriteOptions,
-  ): Promise<AccessKey & { secret?: string }> {
-    return (await this.#transport.post<{ data: AccessKey }>("/v1/keys", fields, options)).data;
+  async create(fields: CreateKey = {}, options?: WriteOptions): Promise<CreatedKey> {
+    return (await this.#transport.post<{ data: CreatedKey }>("/v1/keys", fields, options)).data;
   }
 
   /** Revoke a key. Every process notices it within 60 seconds. */

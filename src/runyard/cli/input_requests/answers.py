@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runyard.cli.runs.typed_values import parse_assignments
-from runyard.cli.session import Answer, Session
+from runyard.cli.session import Answer, Session, api_path
 
 APPROVAL = "approval_request"
 FEEDBACK = "human_feedback"
@@ -41,7 +41,7 @@ DECLINED = Decision({"declined": True})
 def send_decision(session: Session, run_id: str, request: Request, decision: Decision) -> Answer:
     """Send the answer. Raise Conflict if the request is closed already."""
     body = {"type": request["type"], "data": {"request_id": request["id"], **decision.data}}
-    return session.send("POST", f"/v1/runs/{run_id}/input", body=body)
+    return session.send("POST", api_path("runs", run_id, "input"), body=body)
 
 
 def parse_edits(request: Request, words: list[str]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from runyard.cli.input_requests.answers import (
 )
 from runyard.cli.input_requests.prompts import show_request
 from runyard.cli.runs.typed_values import parse_value
-from runyard.cli.session import Session, api_command
+from runyard.cli.session import Session, api_command, api_path
 
 _run = click.argument("run_id", metavar="RUN")
 _request = click.option(
@@ -108,7 +108,7 @@ def _consent(request: Mapping[str, Any], prompt: str, is_agreed: bool) -> None:
 
 def _find(session: Session, run_id: str, request_id: str | None, type_: str) -> Mapping[str, Any]:
     """Return the open request of the run, or exit with a message that says what to do."""
-    run = session.get(f"/v1/runs/{run_id}").json["data"]
+    run = session.get(api_path("runs", run_id)).json["data"]
     requests = run.get("input_requests") or []
     if request_id is not None:
         found = [request for request in requests if request["id"] == request_id.lower()]
@@ -124,8 +124,9 @@ def _find(session: Session, run_id: str, request_id: str | None, type_: str) -> 
             f"several input requests are open: use --request with one of\n  {ids}"
         )
     if not fitting:
-        commands = "approve or refuse" if type_ == FEEDBACK else "answer"
-        raise click.UsageError(f"the run asks {requests[0]['prompt']!r}: use `runyard {commands}`")
+        commands = ("approve", "refuse") if type_ == FEEDBACK else ("answer",)
+        ways = " or ".join(f"`runyard {command} {run_id}`" for command in commands)
+        raise click.UsageError(f"the run asks {requests[0]['prompt']!r}: use {ways}")
     request: Mapping[str, Any] = fitting[0]
     return request
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from runyard.cli.session import Answer, Session
+from runyard.cli.session import Answer, Session, api_path
 
 _PAGE_SIZE = 500
 
@@ -49,7 +48,7 @@ def complete_agent(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def agent_path(name: str) -> str:
     """Return the path of an agent, `name` or `name@version`."""
-    return f"/v1/agents/{quote(name, safe='@')}"
+    return api_path("agents", name)
 
 
 def list_agents(session: Session) -> Answer:

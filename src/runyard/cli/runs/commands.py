@@ -20,7 +20,7 @@ from runyard.cli.runs.agents import input_schema
 from runyard.cli.runs.compare import compare
 from runyard.cli.runs.run import detach_option, start, timeout_option, wait_option
 from runyard.cli.runs.typed_values import parse_assignments
-from runyard.cli.session import Session, api_command
+from runyard.cli.session import Session, api_command, api_path
 
 STATUSES = ("created", "started", "paused", "awaiting_input", "completed", "failed", "canceled")
 COLUMNS = ("ID", "STATUS", "AGENT", "AGE", "DURATION", "COST")
@@ -76,7 +76,7 @@ def _row(session: Session, run: Mapping[str, Any]) -> tuple[str, ...]:
 @api_command
 def get(session: Session, *, run_id: str) -> None:
     """Show a run: its status, input, output, usage and open input requests."""
-    answer = session.get(f"/v1/runs/{run_id}")
+    answer = session.get(api_path("runs", run_id))
     found = answer.json["data"]
     session.show(answer, [found["id"]], lambda: session.fields(_fields(found)))
 
@@ -98,8 +98,15 @@ def _fields(run: Mapping[str, Any]) -> dict[str, Any]:
 @api_command
 def cancel(session: Session, *, run_id: str) -> None:
     """Cancel a run."""
-    answer = session.send("POST", f"/v1/runs/{run_id}/cancel")
-    session.show(answer, [run_id], lambda: note(f"{run_id} is canceled"))
+    answer = session.send("POST", api_path("runs", run_id, "cancel"))
+    session.show(answer, [run_id], lambda: note(f"{run_id} {_describe_end(session, run_id)}"))
+
+
+def _describe_end(session: Session, run_id: str) -> str:
+    """Return in words what became of a run; a run that has ended before cannot be canceled."""
+    status = session.get(api_path("runs", run_id)).json["data"]["status"]
+    ended = status in ("completed", "failed")
+    return f"is not canceled, because it has ended before: {status}" if ended else "is canceled"
 
 
 @runs.command()
@@ -110,7 +117,7 @@ def delete(session: Session, *, run_ids: tuple[str, ...], is_agreed: bool) -> No
     """Delete runs that have ended, with all of their data."""
     require_consent(f"Delete {len(run_ids)} runs with all of their data?", is_agreed=is_agreed)
     for run_id in run_ids:
-        answer = session.send("DELETE", f"/v1/runs/{run_id}")
+        answer = session.send("DELETE", api_path("runs", run_id))
         if session.mode != "json":  # The API returns no body.
             session.show(answer, [run_id], partial(note, f"{run_id} is deleted"))
 
@@ -142,7 +149,7 @@ def again(
 
     The files of the other run are not attached again.
     """
-    original = session.get(f"/v1/runs/{run_id}").json["data"]
+    original = session.get(api_path("runs", run_id)).json["data"]
     agent = agent_name(original) or None
     schema = input_schema(session, agent) if assignments else {}
     try:
@@ -182,7 +189,7 @@ def export(session: Session, *, run_id: str, file: BinaryIO | None) -> None:
 
     `runyard verify FILE` checks an export.
     """
-    body = session.get(f"/v1/runs/{run_id}/export").body
+    body = session.get(api_path("runs", run_id, "export")).body
     if file is not None:
         file.write(body)
     elif session.mode == "terminal":

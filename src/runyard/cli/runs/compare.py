@@ -6,7 +6,7 @@ from typing import Any
 
 from runyard.cli.output.escape import compact_json, escape, indented_json
 from runyard.cli.output.timeline import agent_name
-from runyard.cli.session import Session
+from runyard.cli.session import Session, api_path
 
 _PAGE_SIZE = 500
 _FIELDS = ("status", "model", "input", "output", "error")
@@ -40,11 +40,13 @@ def compare(session: Session, first: str, second: str) -> None:
 
 
 def _read(session: Session, run_id: str) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
-    run = session.get(f"/v1/runs/{run_id}").json["data"]
+    run = session.get(api_path("runs", run_id)).json["data"]
     events: list[Mapping[str, Any]] = []
     page = 1
     while True:
-        found = session.get(f"/v1/runs/{run_id}/events", page=page, page_size=_PAGE_SIZE).json
+        found = session.get(
+            api_path("runs", run_id, "events"), page=page, page_size=_PAGE_SIZE
+        ).json
         events += found["data"]
         if page >= found["pagination"]["page_count"]:
             return run, events

@@ -18,7 +18,7 @@ from runyard.cli.output.progress import (
 )
 from runyard.cli.output.timeline import TERMINAL
 from runyard.cli.runs.interrupts import Interrupts, TimeIsUpError
-from runyard.cli.session import Mode, Session
+from runyard.cli.session import Mode, Session, api_path
 
 _REQUEST_TYPES = frozenset({"approval_request.created", "agent.human_feedback.requested"})
 
@@ -83,7 +83,7 @@ class Follower:
     def _ask_if_all_is_read(self) -> ExitCode | None:
         """Ask now if the run waits and `after` is its last event: no event follows then."""
         newest = self.session.get(
-            f"/v1/runs/{self.run_id}/events", sort="-sequence", page_size=1
+            api_path("runs", self.run_id, "events"), sort="-sequence", page_size=1
         ).json["data"]
         is_last = not newest or newest[0]["sequence"] <= self.after
         return self._ask(only_seen=False) if is_last else None
@@ -132,13 +132,15 @@ class Follower:
         return code
 
     def _read_run(self) -> Mapping[str, Any]:
-        run: Mapping[str, Any] = self.session.get(f"/v1/runs/{self.run_id}").json["data"]
+        run: Mapping[str, Any] = self.session.get(api_path("runs", self.run_id)).json["data"]
         return run
 
 
 def _ways_out(run_id: str, requests: list[Request]) -> str:
     """Return the command that answers the first request."""
     is_approval = requests[0]["type"] == "approval_request"
-    commands = f"approve {run_id}, or refuse {run_id}" if is_approval else f'answer {run_id} "TEXT"'
     chosen = f" --request {requests[0]['id']}" if len(requests) > 1 else ""
-    return f"{requests[0]['prompt']}\nAnswer with: runyard {commands}{chosen}"
+    commands = ("approve", "refuse") if is_approval else ("answer",)
+    text = "" if is_approval else ' "TEXT"'
+    ways = "\n       or: ".join(f"runyard {each} {run_id}{text}{chosen}" for each in commands)
+    return f"{requests[0]['prompt']}\nAnswer with: {ways}"

@@ -1,7 +1,6 @@
 """`runyard run` and `runyard follow`."""
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +11,7 @@ from runyard.cli.errors import note
 from runyard.cli.runs.agents import complete_agent, input_schema
 from runyard.cli.runs.following import Follower, open_writer
 from runyard.cli.runs.typed_values import parse_assignments
-from runyard.cli.session import Session, api_command
+from runyard.cli.session import Session, api_command, api_path
 
 timeout_option = click.option(
     "--timeout",
@@ -120,7 +119,7 @@ def read_input(
             raise click.UsageError(f"--input: is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise click.UsageError("--input: must be a JSON object")
-    elif not assignments and not sys.stdin.isatty():
+    elif not assignments:
         note("The input is empty. Set it with -i NAME=VALUE, or --input FILE.")
     schema = input_schema(session, agent) if assignments else {}
     try:
@@ -150,7 +149,7 @@ def follow(
     The command reconnects by itself. On a terminal it asks for an answer to each open input
     request. The exit code is the fate of the run.
     """
-    found = session.get(f"/v1/runs/{run_id}").json["data"]
+    found = session.get(api_path("runs", run_id)).json["data"]
     writer = open_writer(session.mode)
     writer.start(found)
     follower = Follower(session, found["id"], writer, after=first - 1, timeout=timeout, waits=waits)

@@ -9,7 +9,7 @@ from runyard.cli.exit_codes import ExitCode
 from runyard.cli.input_requests.prompts import read_line
 from runyard.cli.output.progress import ChatProgress, ProgressWriter
 from runyard.cli.runs.following import Follower, open_writer
-from runyard.cli.session import Session
+from runyard.cli.session import Session, api_path
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Chat:
 
     def _send(self, text: str) -> ExitCode:
         """Send a message, start a run, and follow it."""
-        path = f"/threads/v1/threads/{self.thread_id}"
+        path = api_path("threads", self.thread_id, base="/threads/v1")
         self.session.send("POST", f"{path}/messages", body={"content": text})
         body: dict[str, Any] = {"persona_id": self.persona} if self.persona else {}
         run_id = self.session.send("POST", f"{path}/runs", body=body).json["run_id"]

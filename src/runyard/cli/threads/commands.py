@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from runyard.cli.errors import note
-from runyard.cli.session import Session, api_command
+from runyard.cli.session import Session, api_command, api_path
 from runyard.cli.threads.chat import Chat
 
 COLUMNS = ("ID", "TITLE", "UPDATED", "ACTIVE RUN")
@@ -82,7 +82,7 @@ def _print_history(session: Session, thread_id: str) -> None:
     cursor: str | None = None
     while True:
         page = session.get(
-            f"/threads/v1/threads/{thread_id}/messages", limit=100, after=cursor
+            api_path("threads", thread_id, "messages", base="/threads/v1"), limit=100, after=cursor
         ).json
         messages += page
         if len(page) < 100:

@@ -8,7 +8,7 @@ import click
 from runyard.cli.admin.webhook_dead_letters import dead_letters, redrive
 from runyard.cli.confirm import require_consent, yes_option
 from runyard.cli.errors import note
-from runyard.cli.session import Session, api_command
+from runyard.cli.session import Session, api_command, api_path
 
 COLUMNS = ("ID", "URL", "EVENTS", "STATE")
 DELIVERY_COLUMNS = ("ID", "EVENT", "STATE", "CREATED", "ATTEMPTS", "LAST RESULT")
@@ -70,7 +70,7 @@ def add(
 def rotate(session: Session, *, webhook_id: str, overlap_hours: int | None) -> None:
     """Create a new secret and print it once. Both secrets sign for --overlap-hours."""
     body = {"overlap_hours": overlap_hours}
-    answer = session.send("POST", f"/v1/webhooks/{webhook_id}/rotate-secret", body=body)
+    answer = session.send("POST", api_path("webhooks", webhook_id, "rotate-secret"), body=body)
     _show_secret(session, answer)
 
 
@@ -88,7 +88,7 @@ def _show_secret(session: Session, answer: Any) -> None:
 @api_command
 def enable(session: Session, *, webhook_id: str) -> None:
     """Enable a webhook again, after its endpoint was repaired."""
-    answer = session.send("PATCH", f"/v1/webhooks/{webhook_id}", body={"enabled": True})
+    answer = session.send("PATCH", api_path("webhooks", webhook_id), body={"enabled": True})
     session.show(answer, [webhook_id], lambda: note(f"{webhook_id} is enabled"))
 
 
@@ -97,7 +97,7 @@ def enable(session: Session, *, webhook_id: str) -> None:
 @api_command
 def test(session: Session, *, webhook_id: str) -> None:
     """Send a test notification. `runyard webhooks log` shows its result."""
-    answer = session.send("POST", f"/v1/webhooks/{webhook_id}/test")
+    answer = session.send("POST", api_path("webhooks", webhook_id, "test"))
     delivery = answer.json["data"]
     session.show(
         answer, [delivery["id"]], lambda: session.table(DELIVERY_COLUMNS, [_log(delivery)])
@@ -111,7 +111,9 @@ def test(session: Session, *, webhook_id: str) -> None:
 @api_command
 def log(session: Session, *, webhook_id: str, limit: int, before: str | None) -> None:
     """List the deliveries of a webhook, newest first."""
-    answer = session.get(f"/v1/webhooks/{webhook_id}/deliveries", page_size=limit, before=before)
+    answer = session.get(
+        api_path("webhooks", webhook_id, "deliveries"), page_size=limit, before=before
+    )
     found = answer.json["data"]
     session.show(
         answer,
@@ -137,7 +139,7 @@ def _log(delivery: Mapping[str, Any]) -> tuple[str, ...]:
 @api_command
 def redeliver(session: Session, *, webhook_id: str, delivery_id: str) -> None:
     """Send a delivery again, with the same body and webhook-id."""
-    path = f"/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver"
+    path = api_path("webhooks", webhook_id, "deliveries", delivery_id, "redeliver")
     answer = session.send("POST", path)
     session.show(answer, [delivery_id], lambda: note(f"{delivery_id} is sent again"))
 
@@ -149,6 +151,6 @@ def redeliver(session: Session, *, webhook_id: str, delivery_id: str) -> None:
 def remove(session: Session, *, webhook_id: str, is_agreed: bool) -> None:
     """Remove a webhook and its deliveries."""
     require_consent(f"Remove the webhook {webhook_id}?", is_agreed=is_agreed)
-    answer = session.send("DELETE", f"/v1/webhooks/{webhook_id}")
+    answer = session.send("DELETE", api_path("webhooks", webhook_id))
     if session.mode != "json":  # The API returns no body.
         session.show(answer, [webhook_id], lambda: note(f"{webhook_id} is removed"))

@@ -74,9 +74,9 @@ def make_request(
 
 
 def segment(text: str) -> str:
-    """Return an id as one segment of a path. Raise ValueError for an empty one."""
-    if not text:
-        raise ValueError("the id is empty")
+    """Return an id as one segment of a path. Raise ValueError for an id that cannot be one."""
+    if text in ("", ".", ".."):
+        raise ValueError(f"an id cannot be {text!r}")
     return quote(text, safe="")
 
 
