@@ -19,7 +19,7 @@ NAMES = {"Makefile", "run", "run.sh"}
 # Standard texts of others, generated files, and these lists.
 SKIPPED = re.compile(
     r"^(LICENSE|CODE_OF_CONDUCT\.md|NOTICE|openapi\.json|requirements/|.*requirements\.txt"
-    r"|.*package-lock\.json|.*/openapi\.ts|tools/(word-list|allowed-words)\.txt)"
+    r"|.*package-lock\.json|.*/openapi\.ts|.*/console/static/|tools/(word-list|allowed-words)\.txt)"
 )
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 

@@ -29,7 +29,7 @@ def test_a_key_opens_the_list_and_leaves_the_address(visit: Visit, api: httpx.Cl
     assert visit.problems == []
 
 
-def test_a_wrong_key_is_refused_in_words(visit: Visit) -> None:
+def test_a_wrong_key_is_rejected_in_words(visit: Visit) -> None:
     visit.page.goto(f"{visit.base_url}/console/")
     visit.page.get_by_label("Access key").fill("ry_wrong")
     visit.page.get_by_role("button", name="Open").click()
@@ -43,10 +43,10 @@ def test_an_approver_on_a_phone_changes_the_amount_in_three_actions(
 ) -> None:
     run_id = waiting_run(api)
     visit.open(f"runs/{run_id}")
-    question = visit.page.get_by_role("form")
-    expect(question).to_contain_text("refund")
-    question.get_by_label("amount").fill("45")
-    question.get_by_role("button", name="Approve refund with changes").click()
+    form = visit.page.get_by_role("form")
+    expect(form).to_contain_text("refund")
+    form.get_by_label("amount").fill("45")
+    form.get_by_role("button", name="Approve refund with changes").click()
     expect(visit.page.locator(".run-head .chip")).to_contain_text("completed")
 
     events = api.get(f"/v1/runs/{run_id}/events", params={"page_size": 100}).json()["data"]
@@ -56,7 +56,7 @@ def test_an_approver_on_a_phone_changes_the_amount_in_three_actions(
     assert visit.problems == []
 
 
-def test_the_reason_of_a_refusal_reaches_the_model(visit: Visit, api: httpx.Client) -> None:
+def test_the_reason_of_a_rejection_reaches_the_model(visit: Visit, api: httpx.Client) -> None:
     run_id = waiting_run(api)
     visit.open("inbox")
     row = visit.page.get_by_role("listitem").filter(has_text=run_id[:8])
