@@ -6,6 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from runyard_dev.foreground import console_url
 from tests.console.conftest import PHONE, Visit
 
 TICKET = {"ticket_subject": "Charged twice", "ticket_body": "Order 4812 was charged twice."}
@@ -27,6 +28,16 @@ def test_a_key_opens_the_list_and_leaves_the_address(visit: Visit, api: httpx.Cl
     assert visit.access_key not in visit.page.url
     assert visit.page.evaluate("localStorage.length") == 0
     assert visit.problems == []
+
+
+def test_the_address_that_the_local_stack_prints_is_signed_in(visit: Visit) -> None:
+    address = console_url(visit.base_url, visit.access_key)
+    for _ in range(2):  # The second time the tab has the console already.
+        visit.page.goto(address)
+        expect(visit.page.get_by_role("heading", name="Now", exact=True)).to_be_visible()
+        assert visit.page.url == f"{visit.base_url}/console/#/"
+    visit.page.go_back()
+    assert visit.access_key not in visit.page.url
 
 
 def test_a_wrong_key_is_rejected_in_words(visit: Visit) -> None:
