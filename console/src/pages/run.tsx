@@ -24,7 +24,12 @@ export function RunPage({ id }: { id: string }) {
   const found = route.value.query.get("tab") as Tab;
   const tab = TABS.includes(found) ? found : "timeline";
   if (live.connection === "failed" && !live.log.events.length) {
-    return <Failure error={live.error} retry={() => location.reload()} />;
+    return (
+      <>
+        <header class="page-head"><h1>Run</h1><Id id={id} label="run id" /></header>
+        <Failure error={live.error} retry={() => location.reload()} />
+      </>
+    );
   }
   return (
     <article class="run">
