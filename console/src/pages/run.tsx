@@ -19,7 +19,12 @@ type Tab = (typeof TABS)[number];
 
 export function RunPage({ id }: { id: string }) {
   const live = useLiveLog(id).value;
-  const [record, refresh] = usePolled(`run ${id} ${live.log.status}`, signal => client.value.runs.get(id, { signal }));
+  const [record, refresh] = usePolled(
+    `run ${id} ${live.log.status}`,
+    signal => client.value.runs.get(id, { signal }),
+    () => false,
+    ({ ended_at }) => ended_at !== undefined,
+  );
   const run = record.value.data;
   const found = route.value.query.get("tab") as Tab;
   const tab = TABS.includes(found) ? found : "timeline";
