@@ -1,4 +1,4 @@
-"""Test that texts of users, models and tools are shown as texts, wherever a page shows them."""
+"""Test that texts of users, models and tools stay texts, wherever a page has them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -78,11 +78,11 @@ def test_no_text_becomes_markup(visit: Visit, api: httpx.Client, create: Start) 
     dialogs: list[str] = []
     visit.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     run_id = create(api)
-    shown = 0
+    found = 0
     for path in ("runs", "inbox", f"runs/{run_id}", f"runs/{run_id}?tab=conversation"):
         visit.open(path)
         expect(visit.page.get_by_role("status", name="Loading")).to_have_count(0)
-        shown += visit.page.get_by_text("onerror=alert").count()
+        found += visit.page.get_by_text("onerror=alert").count()
         assert _markup(visit) == 0
     for row in visit.page.locator(".bar-row").all():
         row.click()
@@ -93,9 +93,9 @@ def test_no_text_becomes_markup(visit: Visit, api: httpx.Client, create: Start) 
         visit.page.evaluate(
             "document.querySelectorAll('details').forEach(each => each.open = true)"
         )
-        shown += visit.page.get_by_text("onerror=alert").count()
+        found += visit.page.get_by_text("onerror=alert").count()
         assert _markup(visit) == 0
-    assert shown > 0
+    assert found > 0
     assert dialogs == []
     assert visit.problems == []
     assert {host.split("/v1")[0] for host in visit.hosts} == {visit.base_url}
@@ -107,7 +107,7 @@ def _markup(visit: Visit) -> int:
     return visit.page.locator("main").locator(created).count()
 
 
-def test_invisible_characters_are_shown(visit: Visit, api: httpx.Client) -> None:
+def test_invisible_characters_become_visible(visit: Visit, api: httpx.Client) -> None:
     run_id = start_until(api, "completed", {"count": 1, "content": HIDDEN}, agent="talker")
     visit.open(f"runs/{run_id}?tab=input")
     expect(visit.page.get_by_text("safe␣202etxt.exe␣200b").first).to_be_visible()
