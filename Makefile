@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-client bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels client bench-own-code
+.PHONY: help dev console coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-client bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels client bench-own-code
 
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
@@ -12,6 +12,7 @@ WORD_PATHS := layers/core/runyard_service agents docs examples \
 SAM_PYTHON := .venv-sam/bin/python
 AGENTS := .venv-agents/.installed
 TYPESCRIPT_CLIENT := clients/typescript/dist/.built
+CONSOLE := console/node_modules/.installed
 MCP_PEERS := .venv-mcp/.installed tests/mcp_peers/typescript/node_modules/.installed
 
 # SAM needs a region even without a call to AWS, and sends telemetry unless this disables it.
@@ -29,6 +30,10 @@ help: ## List the targets
 
 dev: .venv/.installed ## Run the service on this machine, on emulators; Ctrl-C stops it
 	@exec $(PYTHON) -m runyard dev --with-parent
+
+console: $(CONSOLE) ## Build the web console into the files that the API serves
+	@[ -d console/node_modules ] || { echo "make console needs Node 20 or newer and npm on PATH." >&2; exit 1; }
+	@cd console && node build.mjs
 
 fmt: .venv/.installed ## Format the code and apply automatic fixes
 	$(PYTHON) -m ruff check --fix-only .
@@ -89,7 +94,7 @@ lock: ## Compile the pinned requirements (needs uv); UPGRADE=1 takes the newest 
 
 clean: ## Remove environments, builds and caches
 	rm -rf .venv .venv-sam .venv-checkov .venv-agents .venv-mcp .venv-peers .venv-deployment .venv-docs .aws-sam build dist layers/core/build .pytest_cache .mypy_cache .ruff_cache
-	rm -rf tools/docs_site/node_modules clients/typescript/node_modules clients/typescript/dist examples/javascript/node_modules tests/mcp_peers/typescript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
+	rm -rf tools/docs_site/node_modules console/node_modules clients/typescript/node_modules clients/typescript/dist examples/javascript/node_modules tests/mcp_peers/typescript/node_modules .import_linter_cache .hypothesis src/*.egg-info layers/core/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Test
@@ -97,7 +102,7 @@ clean: ## Remove environments, builds and caches
 coverage: .venv/.installed .venv-sam/.installed $(TYPESCRIPT_CLIENT) $(MCP_PEERS) $(AGENTS) ## Measure which lines the unit and integration tests run
 	@$(PYTHON) -m pytest tests/unit tests/integration --cov --cov-report=term $(ARGS)
 
-test: .venv/.installed .venv-sam/.installed examples/javascript/node_modules/.installed $(TYPESCRIPT_CLIENT) $(MCP_PEERS) $(AGENTS) ## Run the tests; ARGS="-k cancel" selects some
+test: .venv/.installed .venv-sam/.installed examples/javascript/node_modules/.installed $(TYPESCRIPT_CLIENT) $(CONSOLE) $(MCP_PEERS) $(AGENTS) ## Run the tests; ARGS="-k cancel" selects some
 	@$(PYTHON) -m pytest $(ARGS)
 
 e2e: .venv/.installed ## Run the end-to-end tests; STACK=… or BASE_URL=… ACCESS_KEY=… selects a service
@@ -266,6 +271,12 @@ $(TYPESCRIPT_CLIENT): clients/typescript/node_modules/.installed \
   $(wildcard clients/typescript/src/*.ts clients/typescript/src/*/*.ts clients/typescript/*.json)
 	@if [ -d clients/typescript/node_modules ]; then \
 	  cd clients/typescript && npm run --silent build && touch dist/.built; fi
+
+# The tools that build and check the web console. Their tests are skipped where they are missing.
+$(CONSOLE): console/package-lock.json
+	@if ! command -v npm >/dev/null; then exit 0; fi; cd console && \
+	  npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.installed || \
+	  echo "npm could not install console: tests of the console will be skipped" >&2
 
 # MCP servers that come by npm. Their tests are skipped where they are not there.
 tests/mcp_peers/typescript/node_modules/.installed: tests/mcp_peers/typescript/package-lock.json

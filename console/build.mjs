@@ -1,4 +1,4 @@
-// Build the console into the API's static files, which are committed. The same sources give the same
+// Build the console into the API's static files, which are committed. The same sources have the same
 // bytes: CI builds them again and compares. `--out FOLDER` writes elsewhere.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -27,6 +27,7 @@ const { metafile } = await build({
   jsxImportSource: "preact",
   alias: { runyard: join(here, "../clients/typescript/src/index.ts") },
   legalComments: "none",
+  banner: { js: "/*! Runyard's console, with Preact and Preact Signals (MIT). NOTICE has the licenses. */" },
   metafile: true,
 });
 

@@ -23,7 +23,12 @@ function Page() {
   if (name === "") return <NowPage />;
   if (name === "runs") return id ? <RunPage key={id} id={id} /> : <RunsPage />;
   if (name === "inbox") return <InboxPage />;
-  return <Empty title="There is no such page."><a href={href("")}>Go to Now</a></Empty>;
+  return (
+    <>
+      <header class="page-head"><h1>Not found</h1></header>
+      <Empty title="There is no such page."><a href={href("")}>Go to Now</a></Empty>
+    </>
+  );
 }
 
 function App() {

@@ -20,12 +20,13 @@ const IDLE_MS = 15_000;
 /**
  * Read the data now, and again after 5 s while something changes, otherwise after 15 s.
  *
- * `key` names the request: another key starts anew. A 429 doubles the pause.
+ * `key` names the request: another key starts again. A 429 doubles the pause. Final data are not read again.
  */
 export function usePolled<Data>(
   key: string,
   load: (signal: AbortSignal) => PromiseLike<Data>,
   isLive: (data: Data) => boolean = () => false,
+  isFinal: (data: Data) => boolean = () => false,
 ): [Signal<Loaded<Data>>, () => void] {
   const state = useMemo(() => signal<Loaded<Data>>({ at: 0, isLoading: true }), [key]);
   const refresh = useMemo(() => ({ now: () => {} }), [key]);
@@ -40,7 +41,9 @@ export function usePolled<Data>(
       try {
         const data = await load(stopped.signal);
         factor = 1;
-        if (!stopped.signal.aborted) state.value = { data, at: Date.now(), isLoading: false };
+        if (stopped.signal.aborted) return;
+        state.value = { data, at: Date.now(), isLoading: false };
+        if (isFinal(data)) return;
       } catch (error) {
         if (stopped.signal.aborted) return;
         lockIfRefused(error);

@@ -17,7 +17,12 @@ function currentRoute(): Route {
 }
 
 export const route = signal(currentRoute());
-addEventListener("hashchange", () => (route.value = currentRoute()));
+addEventListener("hashchange", readAddress);
+
+/** Show the page of the address, after the address has changed. */
+export function readAddress(): void {
+  route.value = currentRoute();
+}
 
 /** Return the address of a page. Empty parameters are left out. */
 export function href(path: string, query: Record<string, string | undefined> = {}): string {

@@ -3,6 +3,8 @@
 import { computed, signal } from "@preact/signals";
 import { KeyRefused, Runyard } from "runyard";
 
+import { readAddress } from "./router.ts";
+
 const STORED = "runyard.session";
 
 interface Session {
@@ -10,13 +12,19 @@ interface Session {
   project?: string;
 }
 
-/** Return the session of the address `#key=…`, or of this tab. The key leaves the address at once. */
-function initialSession(): Session | null {
+/** Return the session of the address `#key=…`, or null. The key leaves the address at once. */
+function sessionOfAddress(): Session | null {
   const found = /^#key=([^&]+)$/.exec(location.hash);
-  if (found) {
-    history.replaceState(null, "", `${location.pathname}#/`);
-    return { key: decodeURIComponent(found[1]!) };
-  }
+  if (!found) return null;
+  history.replaceState(null, "", `${location.pathname}#/`);
+  readAddress();
+  return { key: decodeURIComponent(found[1]!) };
+}
+
+/** Return the session of the address, or of this tab. */
+function initialSession(): Session | null {
+  const found = sessionOfAddress();
+  if (found) return found;
   try {
     return JSON.parse(sessionStorage.getItem(STORED) ?? "null");
   } catch {
@@ -31,6 +39,12 @@ export const lockReason = signal("");
 session.subscribe(value => {
   if (value) sessionStorage.setItem(STORED, JSON.stringify(value));
   else sessionStorage.removeItem(STORED);
+});
+
+// The address with a key can also be opened in a tab that has the console already.
+addEventListener("hashchange", () => {
+  const found = sessionOfAddress();
+  if (found) session.value = found;
 });
 
 /** The client of the session. Pages exist only while there is one. */

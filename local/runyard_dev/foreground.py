@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from runyard_dev.dev_stack import DevStack
 from runyard_dev.error_lines import watch_errors
@@ -59,6 +60,8 @@ def run_in_foreground(
             report=_print,
         ) as stack:
             watch_errors(stack.logs, _print)
+            if Settings.from_environment(stack.environment).console:
+                _print(f"console   {console_url(stack.base_url, stack.access_key)}")
             _print(_ready_line(stack, agents))
             stack.wait()
     except StopRequestedError:
@@ -121,6 +124,11 @@ def _example_value(schema: Mapping[str, Any]) -> Any:
             return schema[name]
     types = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
     return types.get(str(schema.get("type")), "example")
+
+
+def console_url(base_url: str, access_key: str) -> str:
+    """Return the address of the web console with the key, which the page removes at once."""
+    return f"{base_url}/console/#key={quote(access_key, safe='')}"
 
 
 def _ready_line(stack: DevStack, agents: AgentSet) -> str:

@@ -51,9 +51,21 @@ export function QuestionForm({ runId, question, effect, onAnswered }: Props) {
         ? <Approval {...{ runId, question, effect, send, isSending, fieldErrors }} />
         : <Feedback {...{ runId, question, send, isSending, fieldErrors }} />}
       {error instanceof Conflict
-        ? <p class="notice stale" role="alert">Another answer was recorded first: {visible(error.message)}</p>
+        ? <NotFirst details={error.details} message={error.message} />
         : !!error && <Failure error={error} />}
     </form>
+  );
+}
+
+/** Why the service takes no answer: another person was first, or the time is over. */
+function NotFirst({ details, message }: { details: Readonly<Record<string, string>>; message: string }) {
+  const { answered_by, answered_at, request_id } = details;
+  return (
+    <p class="notice stale" role="alert">
+      Your answer was not recorded: {answered_by
+        ? <><strong>{visible(answered_by)}</strong> answered <Time at={answered_at} />.</>
+        : <>this request {visible(request_id ?? message)}.</>}
+    </p>
   );
 }
 

@@ -1,6 +1,6 @@
 /** What waits for a person, oldest first. */
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { Empty, Id, Time, View } from "../components/basics.tsx";
 import { QuestionForm } from "../components/question.tsx";
@@ -29,7 +29,11 @@ export function InboxPage() {
   const [state, refresh] = usePolled("inbox", signal =>
     client.value.inputRequests.list({}, { signal }), ({ data }) => data.length > 0);
   const [opened, setOpened] = useState("");
-  const requests = (state.value.data?.data ?? []) as unknown as OpenRequest[];
+  const [requests, isGone] = useOpened((state.value.data?.data ?? []) as unknown as OpenRequest[], opened);
+  function leave(): void {
+    setOpened("");
+    refresh();
+  }
 
   useEffect(() => {
     function onKey(event: KeyboardEvent): void {
@@ -58,8 +62,14 @@ export function InboxPage() {
               {requests.map(request => (
                 <li key={request.id} class={request.id === opened ? "card wait" : ""}>
                   <RequestRow request={request} isOpen={request.id === opened} onToggle={() => setOpened(request.id === opened ? "" : request.id)} />
+                  {request.id === opened && isGone && (
+                    <p class="notice stale" role="status">
+                      This does not wait any more: it was answered, it has expired, or its run has ended.{" "}
+                      <button type="button" class="quiet" onClick={leave}>Close</button>
+                    </p>
+                  )}
                   {request.id === opened && (
-                    <QuestionForm runId={request.run_id} question={questionOf(request)} effect={request.tool?.effect} onAnswered={refresh} />
+                    <QuestionForm runId={request.run_id} question={questionOf(request)} effect={request.tool?.effect} onAnswered={leave} />
                   )}
                 </li>
               ))}
@@ -70,6 +80,15 @@ export function InboxPage() {
       </View>
     </>
   );
+}
+
+/** Return the requests with the opened one, which stays until its reader closes it, and whether it is gone. */
+function useOpened(listed: OpenRequest[], opened: string): [OpenRequest[], boolean] {
+  const last = useRef<[at: number, OpenRequest]>(null);
+  const at = listed.findIndex(({ id }) => id === opened);
+  if (at >= 0) last.current = [at, listed[at]!];
+  const isGone = at < 0 && last.current?.[1].id === opened;
+  return [isGone ? listed.toSpliced(last.current![0], 0, last.current![1]) : listed, isGone];
 }
 
 interface RowProps {

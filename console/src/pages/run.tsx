@@ -19,12 +19,22 @@ type Tab = (typeof TABS)[number];
 
 export function RunPage({ id }: { id: string }) {
   const live = useLiveLog(id).value;
-  const [record, refresh] = usePolled(`run ${id} ${live.log.status}`, signal => client.value.runs.get(id, { signal }));
+  const [record, refresh] = usePolled(
+    `run ${id} ${live.log.status}`,
+    signal => client.value.runs.get(id, { signal }),
+    () => false,
+    ({ ended_at }) => ended_at !== undefined,
+  );
   const run = record.value.data;
   const found = route.value.query.get("tab") as Tab;
   const tab = TABS.includes(found) ? found : "timeline";
   if (live.connection === "failed" && !live.log.events.length) {
-    return <Failure error={live.error} retry={() => location.reload()} />;
+    return (
+      <>
+        <header class="page-head"><h1>Run</h1><Id id={id} label="run id" /></header>
+        <Failure error={live.error} retry={() => location.reload()} />
+      </>
+    );
   }
   return (
     <article class="run">

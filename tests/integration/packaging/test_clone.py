@@ -104,3 +104,4 @@ def test_make_dev_starts_where_the_output_is_not_utf_8(
         seen += process.stdout.read()
     assert b"Traceback" not in seen, seen.decode(errors="replace")
     assert b"\nready " in seen, seen.decode(errors="replace")
+    assert b"/console/#key=" in seen, seen.decode(errors="replace")
