@@ -7,7 +7,7 @@ import { agentOf, Empty, Id, messageOf, Status, Time, View } from "../components
 import { count, duration, money, visible } from "../format.ts";
 import { now, usePolled } from "../polling.ts";
 import { href, route, setQuery } from "../router.ts";
-import { client, lockIfRefused } from "../session.ts";
+import { can, client, lockIfRefused } from "../session.ts";
 
 const STATUSES = ["created", "started", "paused", "awaiting_input", "completed", "failed", "canceled"];
 const ACTIVE = STATUSES.slice(0, 4);
@@ -181,7 +181,9 @@ function Selection({ selected, setSelected, refresh }: Selectable & { refresh: (
   return (
     <div class="notice selection" role="region" aria-label="Selected runs">
       <span>{selected.size} selected</span>
-      <button type="button" class="danger" onClick={cancelAll}>Cancel {selected.size === 1 ? "run" : "runs"}</button>
+      {can("runs:write") && (
+        <button type="button" class="danger" onClick={cancelAll}>Cancel {selected.size === 1 ? "run" : "runs"}</button>
+      )}
       <button type="button" class="quiet" onClick={() => setSelected(new Set())}>Clear</button>
       {Object.entries(results).map(([id, result]) => (
         <p class="meta" key={id}><code>{id.slice(0, 8)}</code> {visible(result)}</p>

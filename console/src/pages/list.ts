@@ -1,0 +1,15 @@
+/** The pages of the navigation, with the letter that opens each after `g`. */
+
+export interface PageName {
+  path: string;
+  name: string;
+  icon: string;
+  key: string;
+}
+
+export const PAGES: PageName[] = [
+  { path: "", name: "Now", icon: "now", key: "n" },
+  { path: "runs", name: "Runs", icon: "runs", key: "r" },
+  { path: "inbox", name: "Inbox", icon: "inbox", key: "i" },
+  { path: "agents", name: "Agents", icon: "agents", key: "a" },
+];
