@@ -16,6 +16,7 @@ import { NowPage } from "./pages/now.tsx";
 import { ProjectPage } from "./pages/project.tsx";
 import { RunPage } from "./pages/run/page.tsx";
 import { RunsPage } from "./pages/runs.tsx";
+import { UsagePage } from "./pages/usage/page.tsx";
 import "./preferences.ts";
 import { href, route } from "./router.ts";
 import { me, refreshMe, session, signInError } from "./session.ts";
@@ -26,6 +27,7 @@ function Page() {
   if (name === "runs") return id ? <RunPage key={id} id={id} /> : <RunsPage />;
   if (name === "inbox") return <InboxPage />;
   if (name === "agents") return id ? <AgentPage key={id} name={id} /> : <AgentsPage />;
+  if (name === "usage") return <UsagePage />;
   return <Empty title="There is no such page."><a href={href("")}>Go to Now</a></Empty>;
 }
 

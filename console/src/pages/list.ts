@@ -12,4 +12,5 @@ export const PAGES: PageName[] = [
   { path: "runs", name: "Runs", icon: "runs", key: "r" },
   { path: "inbox", name: "Inbox", icon: "inbox", key: "i" },
   { path: "agents", name: "Agents", icon: "agents", key: "a" },
+  { path: "usage", name: "Usage", icon: "usage", key: "u" },
 ];
