@@ -16,6 +16,7 @@ import { NowPage } from "./pages/now.tsx";
 import { ProjectPage } from "./pages/project.tsx";
 import { RunPage } from "./pages/run/page.tsx";
 import { RunsPage } from "./pages/runs.tsx";
+import { SettingsPage } from "./pages/settings/page.tsx";
 import { UsagePage } from "./pages/usage/page.tsx";
 import "./preferences.ts";
 import { href, route } from "./router.ts";
@@ -28,6 +29,7 @@ function Page() {
   if (name === "inbox") return <InboxPage />;
   if (name === "agents") return id ? <AgentPage key={id} name={id} /> : <AgentsPage />;
   if (name === "usage") return <UsagePage />;
+  if (name === "settings") return <SettingsPage />;
   return <Empty title="There is no such page."><a href={href("")}>Go to Now</a></Empty>;
 }
 

@@ -13,4 +13,5 @@ export const PAGES: PageName[] = [
   { path: "inbox", name: "Inbox", icon: "inbox", key: "i" },
   { path: "agents", name: "Agents", icon: "agents", key: "a" },
   { path: "usage", name: "Usage", icon: "usage", key: "u" },
+  { path: "settings", name: "Settings", icon: "settings", key: "s" },
 ];
