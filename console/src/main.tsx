@@ -17,6 +17,7 @@ import { ProjectPage } from "./pages/project.tsx";
 import { RunPage } from "./pages/run/page.tsx";
 import { RunsPage } from "./pages/runs.tsx";
 import { SettingsPage } from "./pages/settings/page.tsx";
+import { ThreadsPage } from "./pages/threads/page.tsx";
 import { UsagePage } from "./pages/usage/page.tsx";
 import "./preferences.ts";
 import { href, route } from "./router.ts";
@@ -30,6 +31,7 @@ function Page() {
   if (name === "agents") return id ? <AgentPage key={id} name={id} /> : <AgentsPage />;
   if (name === "usage") return <UsagePage />;
   if (name === "settings") return <SettingsPage />;
+  if (name === "threads") return <ThreadsPage />;
   return <Empty title="There is no such page."><a href={href("")}>Go to Now</a></Empty>;
 }
 

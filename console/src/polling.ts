@@ -26,6 +26,7 @@ export function usePolled<Data>(
   key: string,
   load: (signal: AbortSignal) => PromiseLike<Data>,
   isLive: (data: Data) => boolean = () => false,
+  isRepeated = true,
 ): [Signal<Loaded<Data>>, () => void] {
   const state = useMemo(() => signal<Loaded<Data>>({ at: 0, isLoading: true }), [key]);
   const refresh = useMemo(() => ({ now: () => {} }), [key]);
@@ -50,11 +51,13 @@ export function usePolled<Data>(
         if (error instanceof ApiError && error.status < 500 && error.status !== 429) return;
       }
       const { data } = state.value;
+      if (data !== undefined && !isRepeated) return;
       const pause = data !== undefined && isLive(data) ? LIVE_MS : IDLE_MS;
       if (!stopped.signal.aborted) timer = setTimeout(read, pause * factor);
     }
     refresh.now = () => void read();
-    const onVisible = () => !document.hidden && void read();
+    const isNeeded = () => !document.hidden && (isRepeated || state.value.data === undefined);
+    const onVisible = () => isNeeded() && void read();
     document.addEventListener("visibilitychange", onVisible);
     void read();
     return () => {
@@ -64,6 +67,14 @@ export function usePolled<Data>(
     };
   }, [key]);
   return [state, () => refresh.now()];
+}
+
+/** Read the data once: it changes only with a deployment. A failure is repeated after 15 s. */
+export function useLoaded<Data>(
+  key: string,
+  load: (signal: AbortSignal) => PromiseLike<Data>,
+): [Signal<Loaded<Data>>, () => void] {
+  return usePolled(key, load, () => false, false);
 }
 
 /** The time, for relative times. It stands still in a hidden tab. */

@@ -4,12 +4,12 @@ import type { Agent } from "runyard";
 
 import { Empty, View } from "../../components/basics.tsx";
 import { visible } from "../../format.ts";
-import { usePolled } from "../../polling.ts";
+import { useLoaded } from "../../polling.ts";
 import { href } from "../../router.ts";
 import { client } from "../../session.ts";
 
 export function AgentsPage() {
-  const [state, refresh] = usePolled("agents", signal => client.value.agents.list({ page_size: 100 }, { signal }));
+  const [state, refresh] = useLoaded("agents", signal => client.value.agents.list({ page_size: 100 }, { signal }));
   return (
     <>
       <header class="page-head"><h1>Agents</h1></header>

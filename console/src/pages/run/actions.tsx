@@ -6,7 +6,7 @@ import type { Run } from "runyard";
 import { agentOf, Failure, Skeleton } from "../../components/basics.tsx";
 import { download } from "../../download.ts";
 import type { RunLog } from "../../log/timeline.ts";
-import { usePolled } from "../../polling.ts";
+import { useLoaded } from "../../polling.ts";
 import { href } from "../../router.ts";
 import { can, client, lockIfRefused } from "../../session.ts";
 import { TryIt } from "../agents/try_it.tsx";
@@ -77,7 +77,7 @@ async function exportRun(id: string): Promise<void> {
 /** Start the agent of the run with the same input, which can be edited. */
 function Again({ run, onClose }: { run: Run; onClose: () => void }) {
   const name = agentOf(run);
-  const [state] = usePolled(`agent ${name}`, signal => client.value.agents.get(name, { signal }));
+  const [state] = useLoaded(`agent ${name}`, signal => client.value.agents.get(name, { signal }));
   const { data: agent, error } = state.value;
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current!.showModal(), []);

@@ -37,7 +37,7 @@ function ThisKey() {
         <div><dt>{projects.length > 1 ? "projects" : "project"}</dt><dd>{visible(projects.length > 1 ? `${session.value?.project} of ${projects.length}` : projects.join(", "))}</dd></div>
         <div><dt>scopes</dt><dd>{scopes.map(scope => <code key={scope} class="scope">{scope}</code>)}</dd></div>
         {agent && <div><dt>only agent</dt><dd>{visible(agent)}</dd></div>}
-        <div><dt>valid until</dt><dd>{valid_until ? <Time at={valid_until} /> : "it is revoked"}</dd></div>
+        <div><dt>expires</dt><dd>{valid_until ? <Time at={valid_until} /> : "never"}</dd></div>
       </dl>
       {!can("runs:write") && <p class="notice stale">This key reads only. It lacks runs:write.</p>}
       <div class="actions"><button type="button" onClick={() => lock()}>Lock</button></div>
