@@ -3,26 +3,35 @@
 import { render } from "preact";
 import { useEffect } from "preact/hooks";
 
+import { Empty, Failure, Skeleton } from "./components/basics.tsx";
+import { Navigation } from "./components/navigation.tsx";
+import { Shortcuts } from "./components/shortcuts.tsx";
+import { inboxCount } from "./inbox_count.ts";
+import { AgentPage } from "./pages/agents/detail.tsx";
+import { AgentsPage } from "./pages/agents/list.tsx";
 import { InboxPage } from "./pages/inbox.tsx";
 import { KeyPage } from "./pages/key.tsx";
+import { PAGES } from "./pages/list.ts";
 import { NowPage } from "./pages/now.tsx";
-import { RunPage } from "./pages/run.tsx";
+import { ProjectPage } from "./pages/project.tsx";
+import { RunPage } from "./pages/run/page.tsx";
 import { RunsPage } from "./pages/runs.tsx";
-import { Empty } from "./components/basics.tsx";
+import { SettingsPage } from "./pages/settings/page.tsx";
+import { ThreadsPage } from "./pages/threads/page.tsx";
+import { UsagePage } from "./pages/usage/page.tsx";
+import "./preferences.ts";
 import { href, route } from "./router.ts";
-import { lock, session } from "./session.ts";
-
-const PAGES = [
-  { path: "", name: "Now", key: "n" },
-  { path: "runs", name: "Runs", key: "r" },
-  { path: "inbox", name: "Inbox", key: "i" },
-];
+import { me, refreshMe, session, signInError } from "./session.ts";
 
 function Page() {
   const [name = "", id] = route.value.path;
   if (name === "") return <NowPage />;
   if (name === "runs") return id ? <RunPage key={id} id={id} /> : <RunsPage />;
   if (name === "inbox") return <InboxPage />;
+  if (name === "agents") return id ? <AgentPage key={id} name={id} /> : <AgentsPage />;
+  if (name === "usage") return <UsagePage />;
+  if (name === "settings") return <SettingsPage />;
+  if (name === "threads") return <ThreadsPage />;
   return (
     <>
       <header class="page-head"><h1>Not found</h1></header>
@@ -32,26 +41,27 @@ function Page() {
 }
 
 function App() {
+  const waiting = session.value ? inboxCount.value : 0;
   useEffect(() => {
     const title = PAGES.find(({ path }) => path === (route.value.path[0] ?? ""))?.name;
-    document.title = title ? `${title} · Runyard` : "Runyard";
-  }, [route.value]);
-  useShortcuts();
+    document.title = `${waiting ? `(${waiting}) ` : ""}${title ? `${title} · ` : ""}Runyard`;
+  }, [route.value, waiting]);
   if (!session.value) return <KeyPage />;
+  if (!me.value) {
+    return (
+      <main class="key-page">
+        {signInError.value ? <Failure error={signInError.value} retry={refreshMe} /> : <Skeleton rows={3} />}
+      </main>
+    );
+  }
+  const { project } = session.value;
+  if (!project) return <ProjectPage />;
   return (
-    <div class="frame">
+    <div class="frame" key={project}>
       <a class="skip" href="#content" onClick={skipToContent}>Skip to content</a>
-      <nav class="main" aria-label="Pages">
-        <a class="brand" href={href("")}><span aria-hidden="true">▶</span> Runyard</a>
-        {PAGES.map(({ path, name }) => (
-          <a key={path} href={href(path)} aria-current={(route.value.path[0] ?? "") === path ? "page" : undefined}>
-            {name}
-          </a>
-        ))}
-        <span class="spacer" />
-        <button type="button" class="quiet" onClick={() => lock()}>Lock</button>
-      </nav>
+      <Navigation />
       <main id="content" tabIndex={-1}><Page /></main>
+      <Shortcuts />
     </div>
   );
 }
@@ -61,21 +71,5 @@ function skipToContent(event: Event): void {
   document.getElementById("content")?.focus();
 }
 
-/** `g` and the letter of a page opens it. */
-function useShortcuts(): void {
-  useEffect(() => {
-    let isGoing = false;
-    function onKey(event: KeyboardEvent): void {
-      const { target } = event;
-      if (target instanceof HTMLElement && /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const page = isGoing ? PAGES.find(({ key }) => key === event.key) : undefined;
-      isGoing = event.key === "g";
-      if (page) location.hash = href(page.path);
-    }
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
-  }, []);
-}
-
+void refreshMe();
 render(<App />, document.getElementById("app")!);

@@ -57,7 +57,10 @@ export function usePolled<Data>(
       if (!stopped.signal.aborted) timer = setTimeout(read, pause * factor);
     }
     refresh.now = () => void read();
-    const onVisible = () => !document.hidden && void read();
+    function onVisible(): void {
+      const { data } = state.value;
+      if (!document.hidden && (data === undefined || !isFinal(data))) void read();
+    }
     document.addEventListener("visibilitychange", onVisible);
     void read();
     return () => {
@@ -67,6 +70,14 @@ export function usePolled<Data>(
     };
   }, [key]);
   return [state, () => refresh.now()];
+}
+
+/** Read the data once: it changes only with a deployment. A failure is repeated after 15 s. */
+export function useLoaded<Data>(
+  key: string,
+  load: (signal: AbortSignal) => PromiseLike<Data>,
+): [Signal<Loaded<Data>>, () => void] {
+  return usePolled(key, load, () => false, () => true);
 }
 
 /** The time, for relative times. It stands still in a hidden tab. */

@@ -36,9 +36,12 @@ class Visit:
         self.page.goto(f"{self.base_url}/console/#/{path}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Run one browser for all tests."""
+    """Run one browser for the tests of a module.
+
+    Playwright has an event loop in this thread while it runs, so later tests could start none.
+    """
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("needs Debian's package chromium")

@@ -5,6 +5,7 @@ import type { ComponentChildren } from "preact";
 import { ApiError, type Run } from "runyard";
 
 import { relative, shortId, visible } from "../format.ts";
+import { timeStyle } from "../preferences.ts";
 import type { Look } from "../log/timeline.ts";
 import { now, type Loaded } from "../polling.ts";
 
@@ -33,9 +34,15 @@ export function Time({ at }: { at: string | undefined }) {
   if (!at) return <>—</>;
   return (
     <time dateTime={at} title={`${new Date(at).toLocaleString()} (${at})`}>
-      {relative(at, now.value)}
+      {timeText(at)}
     </time>
   );
+}
+
+function timeText(at: string): string {
+  if (timeStyle.value === "relative") return relative(at, now.value);
+  if (timeStyle.value === "utc") return `${at.slice(0, 19).replace("T", " ")} UTC`;
+  return new Date(at).toLocaleString();
 }
 
 export function Copy({ text, label }: { text: string; label: string }) {
@@ -81,10 +88,13 @@ export function agentOf(run: Run): string {
 /** An error in words, then its facts for a report. */
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
   const facts = error instanceof ApiError ? error : null;
-  const missing = facts?.status === 404;
+  const title =
+    facts?.status === 404 ? "Not in this project, or deleted."
+    : facts?.status === 403 && facts.details.scope ? `This key lacks ${facts.details.scope.replace(/^.* /, "")}.`
+    : messageOf(error);
   return (
     <div class="notice failed" role="alert">
-      <strong>{missing ? "Not in this project, or deleted." : messageOf(error)}</strong>
+      <strong dir="auto">{visible(title)}</strong>
       {facts && (
         <p class="meta">
           {facts.status} {facts.code}

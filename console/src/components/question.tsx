@@ -5,9 +5,10 @@ import { ApiError, Conflict, type Runyard } from "runyard";
 
 import { visible } from "../format.ts";
 import { answerSummary, type Question } from "../log/timeline.ts";
-import { client } from "../session.ts";
+import { can, client } from "../session.ts";
+import { ArgumentField } from "./argument_field.tsx";
 import { Failure, Text, Time } from "./basics.tsx";
-import { Json } from "./json.tsx";
+import { Feedback } from "./feedback.tsx";
 
 type Runs = Runyard["runs"];
 
@@ -45,7 +46,7 @@ export function QuestionForm({ runId, question, effect, onAnswered }: Props) {
   }
   const fieldErrors = error instanceof ApiError ? error.details : {};
   return (
-    <form class="question" onSubmit={event => event.preventDefault()} aria-label={visible(question.prompt)}>
+    <form class="question" onSubmit={event => event.preventDefault()} onKeyDown={sendByKey} aria-label={visible(question.prompt)}>
       {question.expiresAt && <p class="meta">Expires <Time at={question.expiresAt} />.</p>}
       {question.isApproval
         ? <Approval {...{ runId, question, effect, send, isSending, fieldErrors }} />
@@ -69,7 +70,15 @@ function NotFirst({ details, message }: { details: Readonly<Record<string, strin
   );
 }
 
-interface PartProps {
+/** Ctrl+Enter sends the answer, or the decision that the form shows. */
+function sendByKey(event: KeyboardEvent): void {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  (event.currentTarget as HTMLElement).querySelector<HTMLButtonElement>("button.primary, button.danger")?.click();
+}
+
+/** What both kinds of questions need. */
+export interface PartProps {
   runId: string;
   question: Question;
   send: (answer: (runs: Runs, request_id: string) => Promise<void>) => Promise<void>;
@@ -89,11 +98,11 @@ function Approval({ runId, question, effect, send, isSending, fieldErrors }: Par
       <p>Will call <strong>{visible(tool)}</strong>{effect && <span class="chip plain">{effect}</span>} with</p>
       <div class="fields">
         {Object.entries(params).map(([name, value]) => (
-          <Field
+          <ArgumentField
             key={name}
             name={name}
             value={value}
-            isEditable={editable.includes(name)}
+            isEditable={editable.includes(name) && can("runs:write")}
             error={fieldErrors[`params.${name}`]}
             onChange={changed => setChanges(all => without({ ...all, [name]: changed }, params))}
           />
@@ -101,7 +110,7 @@ function Approval({ runId, question, effect, send, isSending, fieldErrors }: Par
       </div>
       <p class="meta">The agent asks:</p>
       <Text>{question.prompt}</Text>
-      {reason === undefined ? (
+      {!can("runs:write") ? <CannotAnswer /> : reason === undefined ? (
         <div class="actions">
           <button type="button" class="quiet" disabled={isSending} onClick={() => setReason("")}>Refuse…</button>
           <button
@@ -136,171 +145,13 @@ function Approval({ runId, question, effect, send, isSending, fieldErrors }: Par
   );
 }
 
+export function CannotAnswer() {
+  return <p class="notice stale">This key lacks runs:write: it cannot answer.</p>;
+}
+
 /** Return the changes that differ from the arguments. */
 function without(changes: Record<string, unknown>, params: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(changes).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(params[name])),
-  );
-}
-
-interface FieldProps {
-  name: string;
-  value: unknown;
-  isEditable: boolean;
-  error: string | undefined;
-  /** Called with undefined while the text is not a value of the same type. */
-  onChange: (value: unknown) => void;
-}
-
-function Field({ name, value, isEditable, error, onChange }: FieldProps) {
-  const [text, setText] = useState(() => (typeof value === "string" ? value : JSON.stringify(value)));
-  const entered = enteredValue(text, value);
-  if (!isEditable) {
-    return (
-      <div class="field">
-        <span class="label">{visible(name)}</span>
-        <Json value={value} label={name} />
-      </div>
-    );
-  }
-  const issue = entered === undefined ? `must be a ${typeof value}` : error;
-  const isChanged = entered !== undefined && JSON.stringify(entered) !== JSON.stringify(value);
-  return (
-    <label class="field">
-      <span class="label">{visible(name)}</span>
-      {typeof value === "boolean" ? (
-        <input
-          type="checkbox"
-          checked={entered === true}
-          onChange={event => {
-            setText(String(event.currentTarget.checked));
-            onChange(event.currentTarget.checked);
-          }}
-        />
-      ) : (
-        <input
-          value={text}
-          inputMode={typeof value === "number" ? "decimal" : "text"}
-          aria-invalid={!!issue}
-          onInput={event => {
-            setText(event.currentTarget.value);
-            onChange(enteredValue(event.currentTarget.value, value));
-          }}
-        />
-      )}
-      {isChanged && <span class="meta">was {visible(JSON.stringify(value))}</span>}
-      {issue && <span class="issue">{visible(issue)}</span>}
-    </label>
-  );
-}
-
-/** Return the entered text as a value of the same type, or undefined. */
-function enteredValue(text: string, like: unknown): unknown {
-  if (typeof like === "string") return text;
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === typeof like || like === null ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function Feedback({ runId, question, send, isSending, fieldErrors }: PartProps) {
-  const { choices, form, url } = question.params as {
-    choices?: unknown[];
-    form?: { properties?: Record<string, Property>; required?: string[] };
-    url?: string;
-  };
-  const [answer, setAnswer] = useState<unknown>(form ? {} : undefined);
-  const isComplete = form
-    ? (form.required ?? []).every(name => (answer as Record<string, unknown>)[name] !== undefined)
-    : answer !== undefined && answer !== "";
-  return (
-    <>
-      <p class="meta">The agent asks:</p>
-      <Text>{question.prompt}</Text>
-      {url && /^https?:\/\/[^/]/.test(url) && (
-        <p>Open <a href={url} target="_blank" rel="noreferrer noopener">{visible(url)}</a> first.</p>
-      )}
-      {choices ? (
-        <fieldset>
-          <legend class="hidden">Answer</legend>
-          {choices.map(choice => (
-            <label class="choice" key={JSON.stringify(choice)}>
-              <input type="radio" name={question.id} onChange={() => setAnswer(choice)} />
-              {visible(String(choice))}
-            </label>
-          ))}
-        </fieldset>
-      ) : form?.properties ? (
-        <div class="fields">
-          {Object.entries(form.properties).map(([name, property]) => (
-            <FormField
-              key={name}
-              name={name}
-              property={property}
-              isRequired={!!form.required?.includes(name)}
-              error={fieldErrors[`feedback.${name}`]}
-              onChange={value => setAnswer((all: any) => ({ ...all, [name]: value }))}
-            />
-          ))}
-        </div>
-      ) : (
-        <label>
-          <span class="hidden">Answer</span>
-          <textarea rows={3} onInput={event => setAnswer(event.currentTarget.value)} />
-        </label>
-      )}
-      {fieldErrors.feedback && <p class="issue">{visible(fieldErrors.feedback)}</p>}
-      <div class="actions">
-        <button type="button" class="primary" disabled={isSending || !isComplete} onClick={() => send((runs, request_id) => runs.answer(runId, answer, { request_id }))}>
-          Send answer
-        </button>
-      </div>
-    </>
-  );
-}
-
-interface Property {
-  type?: string;
-  title?: string;
-  description?: string;
-  enum?: unknown[];
-}
-
-interface FormFieldProps {
-  name: string;
-  property: Property;
-  isRequired: boolean;
-  error: string | undefined;
-  onChange: (value: unknown) => void;
-}
-
-function FormField({ name, property, isRequired, error, onChange }: FormFieldProps) {
-  const read = (text: string) => {
-    if (text === "") return undefined;
-    if (property.type === "number" || property.type === "integer") return Number(text);
-    if (property.type === "string" || !property.type) return text;
-    return enteredValue(text, property.type === "array" ? [] : {}) ?? text;
-  };
-  return (
-    <label class="field">
-      <span class="label">{visible(property.title ?? name)}{isRequired && " *"}</span>
-      {property.enum ? (
-        <select onChange={event => onChange(property.enum![event.currentTarget.selectedIndex - 1])}>
-          <option value="">–</option>
-          {property.enum.map(value => <option key={String(value)}>{visible(String(value))}</option>)}
-        </select>
-      ) : property.type === "boolean" ? (
-        <input type="checkbox" onChange={event => onChange(event.currentTarget.checked)} />
-      ) : (
-        <input
-          inputMode={property.type === "number" || property.type === "integer" ? "decimal" : "text"}
-          onInput={event => onChange(read(event.currentTarget.value))}
-        />
-      )}
-      {property.description && <span class="meta">{visible(property.description)}</span>}
-      {error && <span class="issue">{visible(error)}</span>}
-    </label>
   );
 }

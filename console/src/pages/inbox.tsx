@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Empty, Id, Time, View } from "../components/basics.tsx";
 import { QuestionForm } from "../components/question.tsx";
 import { count, visible } from "../format.ts";
+import { inboxCount } from "../inbox_count.ts";
 import type { Question } from "../log/timeline.ts";
 import { usePolled } from "../polling.ts";
 import { href } from "../router.ts";
@@ -35,6 +36,10 @@ export function InboxPage() {
     refresh();
   }
 
+  const total = state.value.data?.pagination.total_count;
+  useEffect(() => {
+    if (total !== undefined) inboxCount.value = total;
+  }, [total]);
   useEffect(() => {
     function onKey(event: KeyboardEvent): void {
       if (event.target instanceof HTMLElement && /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
@@ -51,7 +56,7 @@ export function InboxPage() {
     <>
       <header class="page-head">
         <h1>Inbox</h1>
-        <span class="meta">{state.value.data && count(state.value.data.pagination.total_count)}</span>
+        <span class="meta">{total !== undefined && count(total)}</span>
         <span class="spacer" />
         <span class="meta keys"><kbd>j</kbd> <kbd>k</kbd> next, previous</span>
       </header>

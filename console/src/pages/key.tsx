@@ -1,10 +1,9 @@
 /** Ask for the access key. */
 
 import { useState } from "preact/hooks";
-import { Runyard } from "runyard";
 
 import { Failure } from "../components/basics.tsx";
-import { lockReason, session } from "../session.ts";
+import { lockReason, signIn } from "../session.ts";
 
 export function KeyPage() {
   const [error, setError] = useState<unknown>();
@@ -13,14 +12,10 @@ export function KeyPage() {
   async function open(event: Event): Promise<void> {
     event.preventDefault();
     const fields = new FormData(event.currentTarget as HTMLFormElement);
-    const key = String(fields.get("key")).trim();
-    const project = String(fields.get("project")).trim();
     setChecking(true);
     setError(undefined);
     try {
-      await new Runyard({ url: location.origin, key, project }).runs.list({ page_size: 1 });
-      lockReason.value = "";
-      session.value = { key, ...(project && { project }) };
+      await signIn(String(fields.get("key")).trim());
     } catch (failure) {
       setError(failure);
     } finally {
@@ -37,11 +32,6 @@ export function KeyPage() {
           <span class="label">Access key</span>
           <input name="key" type="password" autocomplete="off" spellcheck={false} required autofocus />
           <span class="meta">It stays in this tab. Closing the tab forgets it.</span>
-        </label>
-        <label class="field">
-          <span class="label">Project</span>
-          <input name="project" autocomplete="off" spellcheck={false} />
-          <span class="meta">Only for the key of an organization.</span>
         </label>
         <div class="actions">
           <button class="primary" disabled={isChecking}>{isChecking ? "Checking…" : "Open"}</button>

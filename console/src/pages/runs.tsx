@@ -6,51 +6,30 @@ import type { Run } from "runyard";
 import { agentOf, Empty, Id, messageOf, Status, Time, View } from "../components/basics.tsx";
 import { count, duration, money, visible } from "../format.ts";
 import { now, usePolled } from "../polling.ts";
+import { clearFilters, filterOf, Filters, requestOf } from "./run_filters.tsx";
 import { href, route, setQuery } from "../router.ts";
-import { client, lockIfRefused } from "../session.ts";
+import { can, client, lockIfRefused } from "../session.ts";
 
-const STATUSES = ["created", "started", "paused", "awaiting_input", "completed", "failed", "canceled"];
-const ACTIVE = STATUSES.slice(0, 4);
+const ACTIVE = ["created", "started", "paused", "awaiting_input"];
 const AT_ONCE = 5;
 
 export function RunsPage() {
   const { query } = route.value;
-  const filter = {
-    status: query.get("status"),
-    user_id: query.get("user"),
-    agent: query.get("agent"),
-    page: Number(query.get("page") ?? 1),
-  };
+  const filter = filterOf(query);
+  const page = Number(query.get("page") ?? 1);
   const [state, refresh] = usePolled(
-    JSON.stringify(filter),
-    signal => {
-      const { status, page, ...rest } = filter;
-      const set = Object.fromEntries(Object.entries(rest).filter(([, value]) => value));
-      return client.value.runs.list({ ...set, ...(status && { status: [status] }), page } as never, { signal });
-    },
+    JSON.stringify([filter, page]),
+    signal => client.value.runs.list({ ...requestOf(filter), page }, { signal }),
     ({ data }) => data.some(({ status }) => ACTIVE.includes(status)),
   );
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const isFiltered = !!(filter.status || filter.user_id || filter.agent);
-
   return (
     <>
       <header class="page-head">
         <h1>Runs</h1>
         {state.value.data && <span class="meta">{count(state.value.data.pagination.total_count)}</span>}
       </header>
-      <form class="filters" onSubmit={event => event.preventDefault()}>
-        <label>
-          <span class="hidden">Status</span>
-          <select value={filter.status ?? ""} onChange={event => setQuery({ status: event.currentTarget.value, page: "" })}>
-            <option value="">Every status</option>
-            {STATUSES.map(status => <option key={status} value={status}>{status}</option>)}
-          </select>
-        </label>
-        <FilterText name="agent" label="Agent" value={filter.agent} />
-        <FilterText name="user" label="User" value={filter.user_id} />
-        {isFiltered && <button type="button" class="quiet" onClick={() => setQuery({ status: "", agent: "", user: "", page: "" })}>Clear</button>}
-      </form>
+      <Filters filter={filter} />
       {selected.size > 0 && <Selection {...{ selected, setSelected, refresh }} />}
       <View state={state.value} retry={refresh}>
         {({ data, pagination }) =>
@@ -59,8 +38,10 @@ export function RunsPage() {
               <RunTable {...{ runs: data, selected, setSelected }} />
               {pagination.page_count > 1 && <Pager {...pagination} />}
             </>
-          ) : isFiltered ? (
-            <Empty title="No run matches the filter." />
+          ) : Object.keys(filter).length ? (
+            <Empty title={`No run has ${Object.entries(filter).map(([name, value]) => `${name} ${visible(value)}`).join(", ")}.`}>
+              <button type="button" class="quiet" onClick={clearFilters}>Clear the filter</button>
+            </Empty>
           ) : (
             <Empty title="No runs yet.">
               Start one: <code>runyard run</code>
@@ -68,19 +49,6 @@ export function RunsPage() {
           )}
       </View>
     </>
-  );
-}
-
-function FilterText({ name, label, value }: { name: string; label: string; value: string | null }) {
-  return (
-    <label>
-      <span class="hidden">{label}</span>
-      <input
-        placeholder={label}
-        value={value ?? ""}
-        onChange={event => setQuery({ [name]: event.currentTarget.value.trim(), page: "" })}
-      />
-    </label>
   );
 }
 
@@ -181,11 +149,18 @@ function Selection({ selected, setSelected, refresh }: Selectable & { refresh: (
   return (
     <div class="notice selection" role="region" aria-label="Selected runs">
       <span>{selected.size} selected</span>
-      <button type="button" class="danger" onClick={cancelAll}>Cancel {selected.size === 1 ? "run" : "runs"}</button>
+      {can("runs:write") && (
+        <button type="button" class="danger" onClick={cancelAll}>Cancel {selected.size === 1 ? "run" : "runs"}</button>
+      )}
+      {selected.size === 2 && <a class="button" href={comparison([...selected])}>Compare</a>}
       <button type="button" class="quiet" onClick={() => setSelected(new Set())}>Clear</button>
       {Object.entries(results).map(([id, result]) => (
         <p class="meta" key={id}><code>{id.slice(0, 8)}</code> {visible(result)}</p>
       ))}
     </div>
   );
+}
+
+function comparison([first, second]: string[]): string {
+  return href(`runs/${first}`, { tab: "compare", with: second });
 }

@@ -1,0 +1,5 @@
+/** How many questions wait for a person in the project of the session. */
+
+import { signal } from "@preact/signals";
+
+export const inboxCount = signal(0);
