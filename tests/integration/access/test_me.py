@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from runyard_dev.dev_stack import DevStack
-from runyard_service.adapters.dynamodb.access_keys import ALL_SCOPES
+from runyard_service.adapters.dynamodb.access_keys import DEFAULT_SCOPES
 from runyard_service.adapters.stores import Stores
 from runyard_service.domain.clock import timestamp_in
 from runyard_service.domain.ids import new_id
@@ -74,7 +74,7 @@ def test_fields_without_a_value_are_omitted(
         "key_id": key.id,
         "org_id": key.org_id,
         "projects": [key.project_id],
-        "scopes": sorted(ALL_SCOPES),
+        "scopes": sorted(DEFAULT_SCOPES),
         "stream_url": stream_url(endpoint, stack),
     }
 
