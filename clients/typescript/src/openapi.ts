@@ -1142,7 +1142,7 @@ export interface components {
         };
         AccessKeyWithSecret: {
             data: components["schemas"]["AccessKey"] & {
-                /** @description The access key for `Authorization: Bearer`. Shown only once. */
+                /** @description The access key for `Authorization: Bearer`. Returned only once. */
                 secret?: string;
             };
         };
