@@ -14,7 +14,6 @@ RowKind = Literal["done", "failed", "waits", "again", "note"]
 Data = Mapping[str, Any]
 
 DELTAS = frozenset({"agent.response.delta", "agent.reasoning.delta"})
-TERMINAL = frozenset({"run.completed", "run.failed", "run.canceled"})
 
 
 @dataclass(frozen=True)

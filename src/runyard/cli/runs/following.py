@@ -16,9 +16,9 @@ from runyard.cli.output.progress import (
     TabProgress,
     TerminalProgress,
 )
-from runyard.cli.output.timeline import TERMINAL
 from runyard.cli.runs.interrupts import Interrupts, TimeIsUpError
 from runyard.cli.session import Mode, Session, api_path
+from runyard.verify import TERMINAL_TYPES
 
 _REQUEST_TYPES = frozenset({"approval_request.created", "agent.human_feedback.requested"})
 
@@ -73,7 +73,7 @@ class Follower:
                 self.after = event["sequence"]
             if event["type"] in _REQUEST_TYPES:
                 self._seen.add(event["data"]["id"])
-            elif event["type"] in TERMINAL:
+            elif event["type"] in TERMINAL_TYPES:
                 return BY_STATUS[event["type"].removeprefix("run.")]
             elif event["type"] == "run.paused" and (code := self._ask(only_seen=True)):
                 return code

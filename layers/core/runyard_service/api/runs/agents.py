@@ -21,6 +21,7 @@ from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import JsonResponse, unknown_names
 from runyard_service.api.response_size import RowSizes
 from runyard_service.api.runs.paging import Page, page_of
+from runyard_service.api.runs.views import without_nulls
 from runyard_service.api.services import Services
 from runyard_service.domain.costs import to_number
 from runyard_service.domain.request_errors import InvalidRequestError, NotFoundError
@@ -102,7 +103,7 @@ def _view(
         "tools": [_tool_view(tool) for tool in definition.tools],
         "limits": _limits_view(definition.limits),
     }
-    return _without_nulls(view)
+    return without_nulls(view)
 
 
 def _route_view(route_id: str, route: Route) -> dict[str, str]:
@@ -129,12 +130,12 @@ def _tool_view(tool: LocalTool | AskHuman | McpTool) -> dict[str, Any]:
     }
     if isinstance(tool, AskHuman):
         return view | {"effect": "none"}
-    return view | _without_nulls({"effect": tool.effect, "approval": _approval_view(tool.approval)})
+    return view | without_nulls({"effect": tool.effect, "approval": _approval_view(tool.approval)})
 
 
 def _override_view(tool: McpTool | McpOverride) -> dict[str, Any]:
     approval = tool.approval if tool.approval == "hints" else _approval_view(tool.approval)
-    return _without_nulls({"effect": tool.effect, "approval": approval})
+    return without_nulls({"effect": tool.effect, "approval": approval})
 
 
 def _approval_view(rule: ApprovalRule | None) -> dict[str, Any] | None:
@@ -142,7 +143,7 @@ def _approval_view(rule: ApprovalRule | None) -> dict[str, Any] | None:
     if rule is None:
         return None
     condition = rule.model_dump(mode="json", include={"when"}, exclude_unset=True).get("when")
-    return _without_nulls(
+    return without_nulls(
         {
             "when": condition,
             "editable": list(rule.editable),
@@ -158,7 +159,3 @@ def _limits_view(limits: Limits) -> dict[str, Any]:
         for name, value in limits
         if value is not None
     }
-
-
-def _without_nulls(view: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in view.items() if value is not None}

@@ -9,6 +9,7 @@ from runyard_service.adapters.dynamodb.access_keys import AccessKey
 from runyard_service.api.auth import authenticate, projects_of
 from runyard_service.api.dependencies import ServicesDep
 from runyard_service.api.http import JsonResponse, unknown_names
+from runyard_service.api.runs.views import without_nulls
 from runyard_service.api.services import Services
 from runyard_service.api.streaming import stream_url_of
 from runyard_service.domain.request_errors import InvalidRequestError
@@ -42,4 +43,4 @@ def _view(services: Services, key: AccessKey) -> dict[str, Any]:
         "agent": key.agent,
         "valid_until": key.valid_until,
     }
-    return {name: value for name, value in view.items() if value is not None}
+    return without_nulls(view)

@@ -1,7 +1,7 @@
 """Response bodies of the Runs API. Fields without a value are omitted."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -36,7 +36,7 @@ def run_view(
         "error": run.error,
         "usage": _usage(run),
     }
-    own = {name: value for name, value in view.items() if value is not None}
+    own = without_nulls(view)
     return own | related_view(run, requests, message)
 
 
@@ -108,7 +108,7 @@ def key_view(key: AccessKey) -> dict[str, Any]:
         "last_used_at": key.last_used_at or None,
         "revoked_at": key.revoked_at,
     }
-    return {name: value for name, value in view.items() if value is not None}
+    return without_nulls(view)
 
 
 def webhook_view(webhook: Webhook) -> dict[str, Any]:
@@ -144,4 +144,9 @@ def delivery_view(delivery: Delivery, *, whole: bool = False) -> dict[str, Any]:
     }
     if whole:
         view["payload"] = json.loads(delivery.body)
+    return without_nulls(view)
+
+
+def without_nulls(view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a value."""
     return {name: value for name, value in view.items() if value is not None}
