@@ -1,4 +1,4 @@
-/** How many questions wait for a person in the project of the session. */
+/** How many input requests wait for a person in the project of the session. */
 
 import { signal } from "@preact/signals";
 

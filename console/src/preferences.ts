@@ -17,12 +17,12 @@ export const timeStyle = signal<TimeStyle>(stored("time", TIMES));
 
 effect(() => {
   document.documentElement.dataset.theme = theme.value;
-  keep("theme", theme.value, THEMES[0]);
+  save("theme", theme.value, THEMES[0]);
 });
-effect(() => keep("time", timeStyle.value, TIMES[0]));
+effect(() => save("time", timeStyle.value, TIMES[0]));
 
 /** Store the choice; the default needs no entry. */
-function keep(name: string, value: string, normal: string): void {
+function save(name: string, value: string, normal: string): void {
   if (value === normal) localStorage.removeItem(`runyard.${name}`);
   else localStorage.setItem(`runyard.${name}`, value);
 }

@@ -50,7 +50,9 @@ export const me = computed(() => session.value?.me);
 // The address with a key can also be opened in a tab that has the console already.
 addEventListener("hashchange", () => {
   const found = sessionOfAddress();
-  if (found) session.value = found;
+  if (!found) return;
+  session.value = found;
+  void refreshMe();
 });
 
 /** The client of the session. Pages exist only while there is one. */

@@ -46,7 +46,7 @@ def test_the_key_of_an_organization_chooses_its_project(visit: Visit, stores: St
     expect(visit.page.get_by_role("heading", name="Now")).to_be_visible()
 
 
-def test_an_author_tries_an_agent_and_sees_its_run_beside_the_form(visit: Visit) -> None:
+def test_an_author_tries_an_agent_and_sees_its_run_next_to_the_form(visit: Visit) -> None:
     visit.open("agents/support_triage")
     form = visit.page.get_by_role("form", name="Try it")
     form.get_by_role("button", name="Start run").click()

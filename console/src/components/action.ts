@@ -1,4 +1,4 @@
-/** An action of a page: it runs once at a time, and its failure is kept for the reader. */
+/** An action of a page: it runs once at a time, and the page shows its failure. */
 
 import { useState } from "preact/hooks";
 

@@ -38,7 +38,7 @@ export function fieldsOf(schema: unknown): FormField[] | null {
   const entries = Object.entries(properties);
   if (!entries.length || entries.length > MAX_FIELDS) return null;
   const names = Array.isArray(required) ? required : [];
-  // A required field without a schema of its own has no place in the form.
+  // A required value without a schema of its own cannot be entered in a field.
   if (names.some(name => !Object.hasOwn(properties, name))) return null;
   return entries.map(([name, property]) => fieldOf(name, resolved(property, schema), names.includes(name)));
 }

@@ -106,6 +106,7 @@ function whatOf(run: Run): string {
   if (run.error) return run.error.code;
   const [request] = run.input_requests ?? [];
   if (request) return request.prompt;
+  if (run.thread_id) return "a message of a thread";
   const [first] = Object.values(run.input).filter(value => typeof value === "string");
   return (first ?? "").slice(0, 200);
 }

@@ -48,7 +48,7 @@ export function Actions({ id, log, run, refresh }: Props) {
         {log.isEnded && can("runs:write") && (
           <button type="button" class="quiet" disabled={!!busy} onClick={() => confirmation.current?.showModal()}>Delete…</button>
         )}
-        {run && can("runs:write") && <button type="button" onClick={() => setAgain(true)}>Again…</button>}
+        {run && !run.thread_id && can("runs:write") && <button type="button" onClick={() => setAgain(true)}>Again…</button>}
         {!log.isEnded && can("runs:write") && (
           <button type="button" class="danger" disabled={!!busy} onClick={cancel}>Cancel run</button>
         )}

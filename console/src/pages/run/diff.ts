@@ -2,7 +2,7 @@
 
 import type { Row } from "../../log/timeline.ts";
 
-/** What two runs did at the same place; one is missing if only the other run did it. */
+/** what two runs did at the same position; one is missing if only the other run did it. */
 export interface Pair {
   left?: Row;
   right?: Row;
@@ -13,7 +13,7 @@ export interface Change {
   text: string;
 }
 
-// Above this size the table of all pairs takes too long: the texts are shown whole.
+// Above this size the table of all pairs takes too long: each text is one change.
 const MAX_CELLS = 1_000_000;
 
 type Sides<Item> = [left: Item | undefined, right: Item | undefined];

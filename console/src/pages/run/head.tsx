@@ -27,6 +27,7 @@ export function Head({ id, live: { log, connection, error }, run, refresh }: Hea
         <h1>{visible(run ? agentOf(run) : "") || "Run"}</h1>
         <Id id={id} label="run id" />
         {run?.user_id && <a href={href("runs", { user: run.user_id })}>{visible(run.user_id)}</a>}
+        {run?.thread_id && <a href={href(`threads/${run.thread_id}`)}>thread</a>}
         <span class="spacer" />
         <Actions {...{ id, log, run, refresh }} />
       </div>
