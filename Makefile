@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help dev console coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-client bench-coldstart bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels client bench-own-code
+.PHONY: help dev console console-pictures coverage words fmt check lint-template checkov check-agents openapi docs-crash-table docs docs-serve lock clean test e2e artifacts test-faults test-stores test-contract simulate fuzz-streams soak crash-matrix long-conversations test-deploy bench bench-peers bench-cli bench-client bench-coldstart bench-console bench-cost bench-hot-keys bench-lists bench-long-runs bench-mcp bench-memory build wheels client bench-own-code
 
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
@@ -34,6 +34,9 @@ dev: .venv/.installed ## Run the service on this machine, on emulators; Ctrl-C s
 console: $(CONSOLE) ## Build the web console into the files that the API serves
 	@[ -d console/node_modules ] || { echo "make console needs Node 20 or newer and npm on PATH." >&2; exit 1; }
 	@cd console && node build.mjs
+
+console-pictures: .venv/.installed $(CONSOLE) ## Write pictures of the console to build/console and the docs (needs chromium)
+	@CONSOLE_PICTURES=1 $(PYTHON) -m pytest tests/console/test_accessibility.py $(ARGS)
 
 fmt: .venv/.installed ## Format the code and apply automatic fixes
 	$(PYTHON) -m ruff check --fix-only .
@@ -160,6 +163,9 @@ bench-client: .venv/.installed ## Measure the Python client's own share of a cre
 
 bench-coldstart: build/here/.installed .venv/.installed .venv-sam/.installed ## Measure the cold starts of the built functions; a minute
 	@$(PYTHON) -m benchmarks.coldstart $(ARGS)
+
+bench-console: .venv/.installed ## Measure the web console with 10,000 events in chromium; half a minute
+	@$(PYTHON) -m benchmarks.console $(ARGS)
 
 bench-cost: .venv/.installed ## Calculate the cost of a million runs on AWS from counted units
 	@$(PYTHON) -m benchmarks.cost $(ARGS)

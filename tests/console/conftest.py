@@ -46,7 +46,9 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("needs Debian's package chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-lcd-text"]
+        )
         yield browser
         browser.close()
 

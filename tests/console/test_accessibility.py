@@ -1,8 +1,9 @@
 """Test each page in each state with axe-core: light and dark, on a desktop and on a phone.
 
-The pictures of the pages are written to `build/console`.
+`make console-pictures` writes pictures to `build/console`, and some of them to the docs.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,11 @@ from tests.console.axe import needs_axe, violations
 from tests.console.conftest import DESKTOP, PHONE, Visit
 from tests.console.samples import Samples, create_samples
 
-PICTURES = Path(__file__).resolve().parents[2] / "build/console"
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "build/console"
+DOCS = ROOT / "docs/how-to/console"
+IN_DOCS = ("now", "runs", "run-detail", "inbox-open")
+MOST_BYTES = 60_000
 SIZES = (DESKTOP, PHONE)
 
 
@@ -32,8 +37,13 @@ def looks(page: Page) -> Iterator[str]:
 def check(visit: Visit, name: str) -> list[str]:
     """Return what is wrong with the page in any look, and write its pictures."""
     found = []
+    if os.environ.get("CONSOLE_PICTURES") and name in IN_DOCS:
+        visit.page.emulate_media(color_scheme="light")
+        visit.page.set_viewport_size({"width": 1024, "height": 320 if name == "runs" else 560})
+        visit.page.screenshot(path=DOCS / f"{name}.png")
     for look in looks(visit.page):
-        visit.page.screenshot(path=PICTURES / f"{name}-{look}.png")
+        if os.environ.get("CONSOLE_PICTURES"):
+            visit.page.screenshot(path=PICTURES / f"{name}-{look}.png")
         found += [f"{name} {look}: {violation}" for violation in violations(visit.page)]
         if visit.page.evaluate("document.documentElement.scrollWidth > innerWidth"):
             found.append(f"{name} {look}: the page is wider than the window")
@@ -98,3 +108,9 @@ def test_no_state_of_a_page_breaks_a_rule_of_axe(visit: Visit, api: httpx.Client
     expect(page.get_by_label("Why?")).to_be_visible()
     found += check(visit, "run-reason")
     assert found == []
+
+
+@pytest.mark.parametrize("name", IN_DOCS)
+def test_the_docs_have_a_small_picture_of_each_page(name: str) -> None:
+    assert f"(console/{name}.png)" in (DOCS.parent / "console.md").read_text()
+    assert 5000 < (DOCS / f"{name}.png").stat().st_size <= MOST_BYTES
