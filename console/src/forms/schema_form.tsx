@@ -57,7 +57,7 @@ export function SchemaForm({ form, errors, isChecked }: Props) {
       ) : (
         <div class="fields">
           {fields!.map(field => (
-            <SchemaField key={field.name} field={field} text={texts[field.name] ?? ""} issue={errors[field.name] ?? own[field.name]} onText={text => setText(field.name, text)} />
+            <SchemaField key={field.name} field={field} text={texts[field.name] ?? ""} issue={errors[field.name] ?? own[field.name]} onTyped={text => setText(field.name, text)} />
           ))}
         </div>
       )}
@@ -73,24 +73,24 @@ interface FieldProps {
   field: FormField;
   text: string;
   issue: string | undefined;
-  onText: (text: string) => void;
+  onTyped: (text: string) => void;
 }
 
-function SchemaField({ field, text, issue, onText }: FieldProps) {
+function SchemaField({ field, text, issue, onTyped }: FieldProps) {
   return (
     <label class="field">
       <span class="label">
         {visible(field.label)}{field.isRequired && <span aria-label="required"> *</span>}
       </span>
-      <Input {...{ field, text, issue, onText }} />
+      <Input {...{ field, text, issue, onTyped }} />
       {field.help && <span class="meta">{visible(field.help)}</span>}
       {issue && <span class="issue">{visible(issue)}</span>}
     </label>
   );
 }
 
-function Input({ field: { kind, choices }, text, issue, onText }: FieldProps) {
-  const onInput = (event: Event) => onText((event.currentTarget as HTMLInputElement).value);
+function Input({ field: { kind, choices }, text, issue, onTyped }: FieldProps) {
+  const onInput = (event: Event) => onTyped((event.currentTarget as HTMLInputElement).value);
   const common = { value: text, onInput, "aria-invalid": !!issue };
   if (kind === "choice") {
     return (
