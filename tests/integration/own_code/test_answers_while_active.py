@@ -49,7 +49,7 @@ def answer_during(
     code_runs.endpoint.code = answers_meanwhile
 
 
-def test_a_second_answer_before_the_worker_resumes_puts_no_step_in_doubt(
+def test_a_second_answer_before_the_worker_resumes_leaves_no_step_in_doubt(
     code_runs: CodeRuns, later: MoveClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def asks_twice(ctx: Context, data: Any) -> Any:
