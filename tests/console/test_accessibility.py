@@ -68,6 +68,13 @@ def pages(samples: Samples) -> dict[str, str]:
         "run-conversation": f"runs/{samples.waiting}?tab=conversation",
         "run-log": f"runs/{samples.completed}?tab=log",
         "run-input": f"runs/{samples.completed}?tab=input",
+        "run-compare": f"runs/{samples.completed}?tab=compare&with={samples.failed}",
+        "threads": "threads",
+        "thread-new": "threads/new",
+        "agents": "agents",
+        "agent": "agents/support_triage",
+        "usage": "usage",
+        "settings": "settings",
         "run-missing": "runs/00000000-0000-4000-8000-000000000000",
     }
 
