@@ -11,6 +11,13 @@ from runyard_service.domain.ids import new_id
 from tests.console.conftest import PHONE, Project, Visit
 from tests.console.samples import start_until
 
+# The elements that make the page wider than its window, with their classes.
+TOO_WIDE = """
+  document.documentElement.scrollWidth <= innerWidth ? [] :
+    [...document.querySelectorAll("body *")]
+      .filter(element => element.getBoundingClientRect().right > innerWidth + 0.5)
+      .map(element => `${element.tagName} ${element.className}`)
+"""
 PAGES = ("", "runs", "inbox", "threads", "agents", "agents/support_triage", "usage", "settings")
 
 
@@ -74,6 +81,6 @@ def test_no_page_is_wider_than_a_phone(visit: Visit, api: httpx.Client) -> None:
     for path in (*PAGES, f"runs/{run_id}", f"runs/{run_id}?tab=compare&with={run_id}"):
         visit.open(path)
         expect(visit.page.locator("main h1, .chat-pane").first).to_be_attached()
-        width = visit.page.evaluate("document.documentElement.scrollWidth")
-        assert width <= PHONE["width"], path
+        expect(visit.page.get_by_role("status", name="Loading")).to_have_count(0)
+        assert visit.page.evaluate(TOO_WIDE) == [], path
     assert visit.problems == []

@@ -77,4 +77,5 @@ def test_a_file_that_is_not_an_export_is_an_error(
 ) -> None:
     (tmp_path / "a").write_text(text)
     assert run_command("verify", str(tmp_path / "a")) == 1
-    assert capsys.readouterr().err == "Error: line 1 is not a line of an export\n"
+    expected = f"Error: {tmp_path / 'a'}: line 1 is not a line of an export\n"
+    assert capsys.readouterr().err == expected
