@@ -6,7 +6,7 @@ import { PAGES } from "../pages/list.ts";
 import { href } from "../router.ts";
 
 /** Return whether the event goes to a field, where letters are text. */
-function isTyping({ target }: KeyboardEvent): boolean {
+export function isTyping({ target }: KeyboardEvent): boolean {
   return target instanceof HTMLElement && /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 }
 

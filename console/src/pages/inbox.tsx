@@ -1,9 +1,10 @@
 /** What waits for a person, oldest first. */
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { Empty, Id, Time, View } from "../components/basics.tsx";
 import { QuestionForm } from "../components/question.tsx";
+import { isTyping } from "../components/shortcuts.tsx";
 import { count, visible } from "../format.ts";
 import { inboxCount } from "../inbox_count.ts";
 import type { Question } from "../log/timeline.ts";
@@ -40,9 +41,10 @@ export function InboxPage() {
   useEffect(() => {
     if (total !== undefined) inboxCount.value = total;
   }, [total]);
-  useEffect(() => {
+  // Not after the next paint: a key may come before it.
+  useLayoutEffect(() => {
     function onKey(event: KeyboardEvent): void {
-      if (event.target instanceof HTMLElement && /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
+      if (isTyping(event)) return;
       const step = { j: 1, k: -1 }[event.key];
       if (!step || !requests.length) return;
       const at = requests.findIndex(({ id }) => id === opened);
