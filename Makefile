@@ -8,7 +8,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 WORD_PATHS := layers/core/runyard_service agents docs examples \
   README.md CONTRIBUTING.md CHANGELOG.md .ci src tools functions statemachines events \
-  Makefile template.yaml samconfig.toml layers/Makefile local benchmarks tests clients
+  Makefile template.yaml samconfig.toml layers/Makefile local benchmarks tests clients console
 SAM_PYTHON := .venv-sam/bin/python
 AGENTS := .venv-agents/.installed
 TYPESCRIPT_CLIENT := clients/typescript/dist/.built

@@ -14,7 +14,7 @@ from pathlib import Path
 
 TOOLS = Path(__file__).parent
 SUFFIXES = {".py", ".md", ".yaml", ".yml", ".toml", ".json", ".sh", ".html", ".txt"}
-SUFFIXES |= {".js", ".mjs", ".ts"}
+SUFFIXES |= {".css", ".js", ".mjs", ".ts", ".tsx"}
 NAMES = {"Makefile", "run", "run.sh"}
 # Standard texts of others, generated files, and these lists.
 SKIPPED = re.compile(

@@ -80,7 +80,7 @@ export function useLoaded<Data>(
   return usePolled(key, load, () => false, () => true);
 }
 
-/** The time, for relative times. It stands still in a hidden tab. */
+/** The time, for relative times. It stops in a hidden tab. */
 export const now = signal(Date.now());
 setInterval(() => {
   if (!document.hidden) now.value = Date.now();

@@ -93,7 +93,7 @@ export function chooseProject(project: string): void {
   session.value = project ? { ...rest, project } : rest;
 }
 
-/** Forget the key; the address stays, so a new key continues at the same place. */
+/** Forget the key; the address stays, so a new key continues on the same page. */
 export function lock(reason = ""): void {
   lockReason.value = reason;
   session.value = null;

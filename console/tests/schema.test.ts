@@ -50,11 +50,11 @@ test("optional values and references of generated schemas have fields", () => {
   const fields = fieldsOf({
     properties: {
       note: { anyOf: [{ type: "string", maxLength: 10 }, { type: "null" }], default: null },
-      place: { $ref: "#/$defs/Place" },
+      side: { $ref: "#/$defs/Side" },
       either: { anyOf: [{ type: "string" }, { type: "integer" }] },
       nullable: { type: ["integer", "null"] },
     },
-    $defs: { Place: { enum: ["here", "there"] } },
+    $defs: { Side: { enum: ["here", "there"] } },
   })!;
   assert.deepEqual(fields.map(({ kind }) => kind), ["text", "choice", "json", "integer"]);
 });

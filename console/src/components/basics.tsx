@@ -73,7 +73,7 @@ export function Id({ id, label = "id" }: { id: string; label?: string }) {
   );
 }
 
-/** Text of a model, a tool or a person: shown as text, with its invisible characters. */
+/** Text of a model, a tool or a person, as text with its invisible characters. */
 export function Text({ children }: { children: string }) {
   return <div class="text" dir="auto">{visible(children)}</div>;
 }

@@ -5,8 +5,8 @@ import { useState } from "preact/hooks";
 import { visible } from "../format.ts";
 import { Copy } from "./basics.tsx";
 
-const SHOWN_ITEMS = 20;
-const SHOWN_CHARACTERS = 2000;
+const MAX_ITEMS = 20;
+const MAX_CHARACTERS = 2000;
 
 export function Json({ value, label }: { value: unknown; label: string }) {
   return (
@@ -20,11 +20,11 @@ export function Json({ value, label }: { value: unknown; label: string }) {
 function Value({ value }: { value: unknown }) {
   const [isWhole, setWhole] = useState(false);
   if (typeof value === "string") {
-    const isLong = value.length > SHOWN_CHARACTERS && !isWhole;
+    const isLong = value.length > MAX_CHARACTERS && !isWhole;
     return (
       <span class="string" dir="auto">
-        {visible(isLong ? value.slice(0, SHOWN_CHARACTERS) : value)}
-        {isLong && <More count={value.length - SHOWN_CHARACTERS} unit="characters" show={() => setWhole(true)} />}
+        {visible(isLong ? value.slice(0, MAX_CHARACTERS) : value)}
+        {isLong && <More count={value.length - MAX_CHARACTERS} unit="characters" show={() => setWhole(true)} />}
       </span>
     );
   }
@@ -32,17 +32,17 @@ function Value({ value }: { value: unknown }) {
   const isList = Array.isArray(value);
   const entries = Object.entries(value);
   if (!entries.length) return <span class="literal">{isList ? "[]" : "{}"}</span>;
-  const shown = isWhole ? entries : entries.slice(0, SHOWN_ITEMS);
+  const listed = isWhole ? entries : entries.slice(0, MAX_ITEMS);
   return (
     <dl>
-      {shown.map(([name, item]) => (
+      {listed.map(([name, item]) => (
         <div key={name}>
           <dt>{visible(name)}</dt>
           <dd><Value value={item} /></dd>
         </div>
       ))}
-      {shown.length < entries.length && (
-        <More count={entries.length - shown.length} unit="entries" show={() => setWhole(true)} />
+      {listed.length < entries.length && (
+        <More count={entries.length - listed.length} unit="entries" show={() => setWhole(true)} />
       )}
     </dl>
   );

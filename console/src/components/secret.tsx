@@ -7,7 +7,7 @@ export function SecretOnce({ secret, name, onDone }: { secret: string | undefine
     <div class="notice secret" role="status">
       {secret ? (
         <>
-          <strong>Copy the {name} now. It is shown only once.</strong>
+          <strong>Copy the {name} now. You cannot read it again.</strong>
           <p><code>{secret}</code> <Copy text={secret} label={name} /></p>
         </>
       ) : (

@@ -59,7 +59,7 @@ export function Actions({ id, log, run, refresh }: Props) {
         <h2>Delete this run?</h2>
         <p>Its log, files and answers are deleted permanently.</p>
         <div class="actions">
-          <button type="button" class="quiet" onClick={() => confirmation.current?.close()}>Keep it</button>
+          <button type="button" class="quiet" onClick={() => confirmation.current?.close()}>Cancel</button>
           <button type="button" class="danger" disabled={!!busy} onClick={remove}>Delete run</button>
         </div>
       </dialog>

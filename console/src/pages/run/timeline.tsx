@@ -10,7 +10,7 @@ import { now } from "../../polling.ts";
 
 const ROW_LIMIT = 300;
 
-/** The rows as bars on the time at work. Selecting a row opens its detail beside it. */
+/** The rows as bars on the time at work. Selecting a row opens its detail next to it. */
 export function Timeline({ log }: { log: RunLog }) {
   const [selected, setSelected] = useState("");
   const [limit, setLimit] = useState(ROW_LIMIT);

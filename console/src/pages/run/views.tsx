@@ -31,7 +31,7 @@ export function RawLog({ log, id }: { log: RunLog; id: string }) {
   const filter = query.get("type") ?? "";
   const [limit, setLimit] = useState(LOG_PAGE);
   const types = [...new Set(log.events.map(({ type }) => type as string))].sort();
-  const shown = log.events.filter(({ type }) => (filter ? type === filter : !type.endsWith(".delta")));
+  const listed = log.events.filter(({ type }) => (filter ? type === filter : !type.endsWith(".delta")));
   return (
     <section>
       <form class="filters" onSubmit={event => event.preventDefault()}>
@@ -42,11 +42,11 @@ export function RawLog({ log, id }: { log: RunLog; id: string }) {
             {types.map(type => <option key={type} value={type}>{type}</option>)}
           </select>
         </label>
-        <span class="meta">{count(shown.length)} of {count(log.events.length)} events</span>
+        <span class="meta">{count(listed.length)} of {count(log.events.length)} events</span>
         <Copy text={log.events.map(event => JSON.stringify(event)).join("\n")} label={`the log of ${id}`} />
       </form>
       <ol class="log">
-        {shown.slice(0, limit).map(event => (
+        {listed.slice(0, limit).map(event => (
           <li key={event.sequence}>
             <details>
               <summary>
@@ -59,7 +59,7 @@ export function RawLog({ log, id }: { log: RunLog; id: string }) {
           </li>
         ))}
       </ol>
-      {shown.length > limit && <button type="button" class="quiet" onClick={() => setLimit(limit * 2)}>Show more</button>}
+      {listed.length > limit && <button type="button" class="quiet" onClick={() => setLimit(limit * 2)}>Show more</button>}
     </section>
   );
 }

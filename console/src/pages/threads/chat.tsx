@@ -1,4 +1,4 @@
-/** One thread: its messages, the reply that is written now, and the composer. */
+/** One thread: its messages, the response that is written now, and the composer. */
 
 import { useEffect, useState } from "preact/hooks";
 import { Conflict, type ThreadMessage } from "runyard";
@@ -11,7 +11,7 @@ import { href } from "../../router.ts";
 import { can, client } from "../../session.ts";
 import { chosen } from "./choice.tsx";
 import { Composer } from "./composer.tsx";
-import { Reply } from "./reply.tsx";
+import { LiveResponse } from "./live_response.tsx";
 
 interface Props {
   id: string;
@@ -85,7 +85,7 @@ export function Chat({ id, onChanged }: Props) {
       <View state={messages.value} retry={refreshMessages}>
         {data => <div class="conversation">{data.map(message => <Message key={message.id} message={message} />)}</div>}
       </View>
-      {runId && !isAnswered && <Reply key={runId} id={runId} onEnded={ended} />}
+      {runId && !isAnswered && <LiveResponse key={runId} id={runId} onEnded={ended} />}
       {!!error && <Failure error={error} />}
       {can("runs:write") && <Composer wait={wait} onSend={send} />}
     </div>

@@ -79,7 +79,7 @@ function Report({ rows, by, days }: { rows: UsageRow[]; by: By; days: string[] }
 }
 
 function TotalTable({ totals, total, by }: { totals: Total[]; total: Total; by: By }) {
-  const shown = by === "day" ? totals.toReversed() : totals;
+  const listed = by === "day" ? totals.toReversed() : totals;
   return (
     <table class="usage">
       <thead>
@@ -88,7 +88,7 @@ function TotalTable({ totals, total, by }: { totals: Total[]; total: Total; by: 
           {["Runs", "Failed", "Input", "Cached", "Output", "Cost"].map(name => <th key={name} class="number">{name}</th>)}
         </tr>
       </thead>
-      <tbody>{shown.map(each => <TotalRow key={each.name} total={each} by={by} />)}</tbody>
+      <tbody>{listed.map(each => <TotalRow key={each.name} total={each} by={by} />)}</tbody>
       <tfoot><TotalRow total={total} /></tfoot>
     </table>
   );

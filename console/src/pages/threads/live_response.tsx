@@ -1,4 +1,4 @@
-/** The reply of a run as it is written: thinking folded, calls in a line, questions with their forms. */
+/** The response of a run as it is written: thinking folded, calls in a line, questions with their forms. */
 
 import { useEffect, useRef } from "preact/hooks";
 
@@ -13,7 +13,7 @@ import { can, client } from "../../session.ts";
 
 const NEAR_END = 240;
 
-export function Reply({ id, onEnded }: { id: string; onEnded: () => void }) {
+export function LiveResponse({ id, onEnded }: { id: string; onEnded: () => void }) {
   const { log, version, connection, error } = useLiveLog(id).value;
   const stop = useAction();
   const end = useRef<HTMLDivElement>(null);
@@ -25,7 +25,7 @@ export function Reply({ id, onEnded }: { id: string; onEnded: () => void }) {
     if (scrollHeight - scrollY - innerHeight < NEAR_END) end.current?.scrollIntoView({ block: "nearest" });
   }, [version]);
   return (
-    <section class="message assistant" aria-label="Reply">
+    <section class="message assistant" aria-label="Response">
       <div class="page-head">
         <Status status={log.status} />
         <a class="meta" href={href(`runs/${id}`)}>run</a>
