@@ -87,7 +87,7 @@ def _without_doubts(events: Sequence[Event]) -> list[Event]:
 def _without_outcome(kind: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if kind in _OUTCOMES:
         return "agent.tool_call.ended", {"id": data["id"]}
-    for name in ("content", "output", "usage", "input"):
+    for name in ("content", "output", "usage", "input", "summary"):
         data.pop(name, None)
     return kind, data
 
